@@ -1,0 +1,83 @@
+# `make demo` shows it, `make chat` starts it, `make test` proves it. All that is needed is make and Python 3.11 or
+# newer; the rest is installed into .venv, from hash-checked lock files, when a goal first needs it.
+
+# The first Python that is new enough and can make a .venv, or the one you name: make PYTHON=/path/to/python3
+PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$it -c '$(SUITS)' 2>/dev/null && { command -v $$it; break; }; done)
+SUITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade
+SOURCES := quicchat tests echo.py
+
+# A .venv whose Python is gone (upgraded, or the folder came from elsewhere) is made anew.
+GONE := $(shell test -x $(BIN)/python || rm -rf .venv)
+
+# What to hand to pytest: make test TESTS=tests/wire FLAGS=-x
+TESTS ?= tests
+FLAGS ?= -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo chat test check bench fuzz spec picture lock clean
+
+help: ## list these goals
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(firstword $(MAKEFILE_LIST)) | while read -r goal text; do \
+	printf '  make %-7s %s\n' "$$goal" "$$text"; done
+
+demo: .venv/.use ## watch a server and three clients talk, and stop by themselves
+	@$(BIN)/python -m quicchat.tools.demo
+
+chat: .venv/.use ## start a server here and a client to talk with
+	@$(BIN)/python -m quicchat.tools.chat
+
+test: check ## check everything, then run the tests
+	@$(BIN)/python -m pytest -q $(FLAGS) $(TESTS)
+
+check: .venv/.dev ## lint, types, layers, sizes, generated files
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	@echo '$(BIN)/lint-imports'; said=$$($(BIN)/lint-imports --no-logo) || { echo "$$said"; exit 1; }
+	$(BIN)/python -m quicchat.tools.check
+	$(BIN)/python -m quicchat.tools.specgen --check
+	$(BIN)/python -m mypy
+
+bench: .venv/.dev ## measure speed against its targets
+	@$(BIN)/python -m tests.bench
+
+fuzz: .venv/.dev ## look for inputs that break it, for some minutes
+	@$(BIN)/python -m pytest -q $(FLAGS) -m hypothesis --hypothesis-profile=fuzz --timeout=3600 $(TESTS)
+
+spec: .venv/.dev ## write the generated parts of spec/ anew
+	@$(BIN)/python -m quicchat.tools.specgen
+
+picture: .venv/.dev ## draw the picture of the README anew
+	@$(BIN)/python -m tests.picture
+
+lock: .venv/.dev ## choose the newest allowed dependencies and write the lock files
+	@$(PIP) --require-hashes --requirement .ci/requirements-uv.lock
+	$(BIN)/$(LOCK) pyproject.toml --group build --output-file .ci/requirements.lock
+	$(BIN)/$(LOCK) pyproject.toml --group dev --constraint .ci/requirements.lock --output-file .ci/requirements-dev.lock
+	$(BIN)/$(LOCK) --group lock --output-file .ci/requirements-uv.lock
+
+clean: ## remove .venv and what the tools left behind
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' && $(PYTHON) -c '$(SUITS)' 2>/dev/null || { \
+	echo 'quicchat needs Python 3.11 or newer, with its venv module; name one: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo 'making .venv with $(PYTHON)'
+	@$(PYTHON) -m venv --clear .venv
+
+# The package itself is installed in place: what is edited is what runs.
+.venv/.use: .ci/requirements.lock pyproject.toml | .venv/bin/python
+	@echo 'installing what quicchat needs'
+	@$(PIP) --require-hashes --requirement .ci/requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .ci/requirements-dev.lock .venv/.use
+	@echo 'installing what its checks need'
+	@$(PIP) --require-hashes --requirement .ci/requirements-dev.lock
+	@touch $@
