@@ -1,0 +1,138 @@
+"""Messages: what is said, stored once in a room's log, acknowledged and fetched again. (spec 06-messages)"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from quicchat.wire.fields import BODY, CID, DEVICE, EPOCH, MILLISECONDS, ROOM, SEQ, USER, USERS
+from quicchat.wire.registry import CLIENT, SERVER, Pdu, Via, key, pdu
+from quicchat.wire.states import Rows, State, stay
+from quicchat.wire.types import Array, Bool, Bytes, Choice, Text, Uint
+
+_ROOM_CARRYING = Via.CONTROL | Via.ROOM
+_ASKED = Via.CONTROL | Via.QUERY
+PAGE = 200
+
+
+class Kind(IntEnum):
+    """What an event in a room's log is."""
+
+    TEXT = 1
+    EMOTE = 2
+    NOTICE = 3
+    CODE = 4
+    FILE = 5
+    EDIT = 6
+    RETRACT = 7
+    REACT = 8
+    JOIN = 9
+    LEAVE = 10
+    TOPIC = 11
+    ROLE = 12
+    KEY = 13
+
+
+#: What a client may post; the other kinds are facts that the server records.
+POSTABLE = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE})
+#: The kinds of version 1; to a version-1 client every other one is a notice with its fallback text.
+KINDS_OF_VERSION_1 = frozenset({Kind.TEXT, Kind.NOTICE})
+
+
+class Recipient(IntEnum):
+    """Whether the other side of a direct message was there when it was stored."""
+
+    OFFLINE = 0
+    ONLINE = 1
+
+
+class Window(IntEnum):
+    """Which part of a log HISTORY asks for, seen from its anchor."""
+
+    BEFORE = 1
+    AFTER = 2
+    AROUND = 3
+    LATEST = 4
+
+
+@pdu(0x30, "MSG_SEND", by=CLIENT, via=_ROOM_CARRYING, section="6.1")
+class Post(Pdu):
+    """Says something in a room, or to one user; answered by MSG_ACK once it is stored."""
+
+    room: str | None = key(1, ROOM, "which room; else `user`", default=None)
+    user: str | None = key(2, USER, "whom to tell; else `room`", default=None)
+    cid: bytes = key(3, CID, "random; the same for every retry")
+    kind: Kind | None = key(4, Choice(Kind), "text when absent", default=None, since=2)
+    text: str = key(5, BODY, "what is said")
+    topic: str | None = key(6, Text(128), "thread within the room", default=None, since=2)
+    reply: int | None = key(7, SEQ, "place of the message answered", default=None, since=2)
+    refs: tuple[int, ...] | None = key(8, Array(SEQ, 32), "places this is about", default=None, since=2)
+    mentions: tuple[str, ...] | None = key(9, USERS, "who is named", default=None, since=2)
+    expires: int | None = key(12, MILLISECONDS, "when to forget it, Unix ms", default=None, since=2)
+    sent: int | None = key(13, MILLISECONDS, "the sender's clock, Unix ms", default=None)
+
+
+@pdu(0x31, "MSG_ACK", by=SERVER, via=_ROOM_CARRYING, section="6.2")
+class Posted(Pdu):
+    """The message is in the log for good, at this place."""
+
+    cid: bytes = key(1, CID, "of MSG_SEND")
+    room: str = key(2, ROOM, "where it is stored")
+    seq: int = key(3, SEQ, "its place")
+    ts: int = key(4, MILLISECONDS, "when it was stored, server's clock")
+    dup: bool | None = key(5, Bool(), "it was there already", default=None)
+    recipient: Recipient | None = key(6, Choice(Recipient), "direct messages only", default=None)
+    epoch: int | None = key(7, EPOCH, "of the room's log", default=None, since=2)
+
+
+@pdu(0x32, "MSG", by=SERVER, via=_ROOM_CARRYING, section="6.3")
+class Message(Pdu):
+    """One event of a room's log; `sender` comes from the server's session, never from the client's PDU."""
+
+    room: str = key(1, ROOM, "which room")
+    epoch: int | None = key(2, EPOCH, "of its log", default=None, since=2)
+    seq: int = key(3, SEQ, "its place")
+    cid: bytes = key(4, CID, "as sent; random for the server's own events")
+    sender: str = key(5, USER, "who did it")
+    device: bytes | None = key(6, DEVICE, "with which device", default=None, since=2)
+    kind: Kind = key(7, Choice(Kind), "what it is")
+    ts: int = key(8, MILLISECONDS, "when it was stored, server's clock")
+    text: str | None = key(9, BODY, "what was said, or what to show instead", default=None)
+    topic: str | None = key(10, Text(128), "as sent", default=None, since=2)
+    reply: int | None = key(11, SEQ, "as sent", default=None, since=2)
+    refs: tuple[int, ...] | None = key(12, Array(SEQ, 32), "as sent", default=None, since=2)
+    mentions: tuple[str, ...] | None = key(13, USERS, "as sent", default=None, since=2)
+    expires: int | None = key(16, MILLISECONDS, "as sent", default=None, since=2)
+    sent: int | None = key(17, MILLISECONDS, "as sent", default=None)
+
+
+@pdu(0x33, "RECEIPT", by=CLIENT, via=_ROOM_CARRYING, section="6.4", since=2)
+class Receipt(Pdu):
+    """This device holds, and this user has read, everything up to these places. Not answered."""
+
+    room: str = key(1, ROOM, "which room")
+    delivered: int | None = key(2, SEQ, "held by this device", default=None)
+    read: int | None = key(3, SEQ, "read by the user", default=None)
+
+
+@pdu(0x43, "HISTORY", by=CLIENT, via=_ASKED, section="6.5", since=2, replay_safe=True)
+class History(Pdu):
+    """Asks for a page of a room's log; answered by HISTORY_R."""
+
+    room: str = key(1, ROOM, "which room")
+    window: Window = key(2, Choice(Window), "1 before, 2 after, 3 around, 4 latest")
+    anchor: int | None = key(3, SEQ, "the place to start from; not for latest", default=None)
+    limit: int | None = key(4, Uint(PAGE, 1), "events to a page", default=None)
+
+
+@pdu(0x44, "HISTORY_R", by=SERVER, via=_ASKED, section="6.5", since=2)
+class HistoryPage(Pdu):
+    """A page of a log, ascending; each event is the body of a MSG, byte for byte as it is stored."""
+
+    room: str = key(1, ROOM, "which room")
+    epoch: int = key(2, EPOCH, "of its log")
+    first: int = key(3, SEQ, "the first place still kept")
+    head: int = key(4, SEQ, "the last place taken")
+    events: tuple[bytes, ...] = key(5, Array(Bytes(65_536, 1), PAGE), "MSG bodies")
+
+
+ROWS: Rows = tuple(stay((State.READY,), Post, Posted, Message, Receipt, History, HistoryPage))
