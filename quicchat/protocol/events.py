@@ -1,0 +1,57 @@
+"""What a link may report: the alphabet between the transport below and the connection above. (spec 02-framing)
+
+Stream ids are the link's own numbers; they never appear in the protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """The next bytes of a stream, in order; `fin` when they are the last."""
+
+    sid: int
+    data: bytes
+    fin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The peer gave up sending on a stream (RESET_STREAM)."""
+
+    sid: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The peer will not read a stream any further (STOP_SENDING)."""
+
+    sid: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """One datagram: unordered, perhaps doubled, perhaps the only one of its kind to arrive."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """The handshake is complete. Nothing may be applied before it, since early data can be replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection ended; nothing follows. Codes below 0x100 are the transport's (RFC 9000 section 20.1)."""
+
+    code: int
+    reason: str = ""
+    remote: bool = True
+
+
+LinkEvent = Bytes | Reset | Stopped | Datagram | Established | Closed
