@@ -1,0 +1,77 @@
+"""What a transport may be told: limits of a connection and of an endpoint, with defaults. (spec 13-transport)"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+from aioquic.quic.configuration import QuicConfiguration
+
+from quicchat.transport.identity import Identity, Trust
+
+#: The native protocol, spoken on QUIC streams without anything in between.
+NATIVE: Final = "quicchat"
+#: Length of the connection ids we give out; the short headers that carry them do not tell it.
+CID_LENGTH: Final = 8
+#: Our congestion control, registered by `guards`.
+CONGESTION_CONTROL: Final = "quicchat"
+#: What both ends offer as the largest DATAGRAM frame they take (RFC 9221 recommends 65535 and above).
+DATAGRAM_FRAME: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Limits of a transport. Times are in seconds, sizes in bytes.
+
+    `retry_above` unfinished handshakes new clients have to prove their address; above `half_open` they are
+    ignored. Windows are bytes a peer may send beyond what was delivered; the early ones hold before login.
+    """
+
+    idle_timeout: float = 30.0
+    handshake_timeout: float = 5.0
+    hole_timeout: float = 10.0
+    ack_delay: float = 0.020
+    retry_above: int = 64
+    half_open: int = 512
+    early_window: int = 65_536
+    stream_window: int = 262_144
+    connection_window: int = 1_048_576
+    early_streams: int = 16
+    bidi_streams: int = 96
+    uni_streams: int = 128
+    gaps: int = 256
+    key_update_after: int = 100_000
+
+
+def serving(identity: Identity, options: Options) -> QuicConfiguration:
+    """The configuration of a server that shows `identity`. Raises UsageError where that cannot be used."""
+    configuration = QuicConfiguration(
+        is_client=False,
+        alpn_protocols=[NATIVE],
+        congestion_control_algorithm=CONGESTION_CONTROL,
+        connection_id_length=CID_LENGTH,
+        idle_timeout=options.idle_timeout,
+        max_data=options.early_window,
+        max_stream_data=options.early_window,
+        max_datagram_frame_size=DATAGRAM_FRAME,
+    )
+    identity.load(configuration)
+    return configuration
+
+
+def dialing(trust: Trust | None, server_name: str, options: Options) -> QuicConfiguration:
+    """The configuration of a client that believes in `trust`; with None it looks, but must not be talked over."""
+    return QuicConfiguration(
+        is_client=True,
+        alpn_protocols=[NATIVE],
+        congestion_control_algorithm=CONGESTION_CONTROL,
+        connection_id_length=CID_LENGTH,
+        idle_timeout=options.idle_timeout,
+        max_data=options.connection_window,
+        max_stream_data=options.stream_window,
+        max_datagram_frame_size=DATAGRAM_FRAME,
+        server_name=server_name,
+        cadata=trust.ca_pem if trust is not None else None,
+        verify_mode=ssl.CERT_REQUIRED if trust is not None else ssl.CERT_NONE,
+    )
