@@ -1,0 +1,97 @@
+"""Events as rows: how facts become messages of a room's log, and where they are put. (spec 06-messages)"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import Final
+
+from quicchat.errors import Code, Refused, RemoteProtocolError
+from quicchat.server.model import Stored
+from quicchat.wire.chapters.messages import Kind, Message, Post
+from quicchat.wire.codec import decode_body, encode_body
+from quicchat.wire.names import Device, Room, User
+from quicchat.wire.types import MAX_PAIRS
+
+#: What is stored must fit a frame of 64 KiB again, alone in HISTORY_R, and its fields a map.
+BODY_BYTES: Final = 65_024
+EXTRA_PAIRS: Final = MAX_PAIRS - len(Message.SPEC.fields)
+#: Version in which bodies are stored.
+VERSION: Final = 2
+
+HEAD: Final = """coalesce(
+    (SELECT max(event.seq) FROM event WHERE event.room = room.id AND event.epoch = room.epoch), 0)"""
+FIRST: Final = """coalesce(
+    (SELECT min(event.seq) FROM event WHERE event.room = room.id AND event.epoch = room.epoch), 1)"""
+INSERT: Final = "INSERT INTO event (room, epoch, seq, sender, cid, body) VALUES "
+ROW: Final = "(?, ?, ?, ?, ?, ?)"
+
+
+def posted(room: Room, epoch: int, seq: int, sender: User, device: Device, post: Post, at: int) -> Message:
+    """The event that a post becomes."""
+    return Message(
+        room=room,
+        epoch=epoch,
+        seq=seq,
+        cid=post.cid,
+        sender=sender,
+        device=device,
+        kind=post.kind or Kind.TEXT,
+        ts=at,
+        text=post.text,
+        topic=post.topic,
+        reply=post.reply,
+        refs=post.refs,
+        mentions=post.mentions,
+        expires=post.expires,
+        sent=post.sent,
+        extra=post.extra,
+    )
+
+
+def is_repeat(message: Message, room: Room, post: Post) -> bool:
+    """Whether a stored message is what is posted again, and not another one under the same cid."""
+    return (message.room, message.kind, message.text) == (room, post.kind or Kind.TEXT, post.text)
+
+
+def encoded(message: Message) -> bytes:
+    """The body to store. Raises Refused(MSG_TOO_LARGE) for what could not be fetched again."""
+    if len(message.extra or ()) > EXTRA_PAIRS or len(body := encode_body(message, version=VERSION)) > BODY_BYTES:
+        raise Refused(Code.MSG_TOO_LARGE)
+    return body
+
+
+def decoded(body: bytes) -> Message:
+    """A stored body as the message it was. Raises Refused(STORE_UNAVAILABLE) where it is damaged."""
+    try:
+        return decode_body(Message, body, version=VERSION)
+    except RemoteProtocolError as error:
+        raise Refused(Code.STORE_UNAVAILABLE) from error
+
+
+def find(connection: sqlite3.Connection, sender: User, cid: bytes) -> Message | None:
+    """The event that a sender stored under a cid, in whatever room and epoch."""
+    row = connection.execute("SELECT body FROM event WHERE sender = ? AND cid = ?", (sender, cid)).fetchone()
+    return None if row is None else decoded(row[0])
+
+
+def entry_cid(user: User) -> bytes:
+    """The cid of an account's first event; it needs no randomness, since the account has sent nothing else."""
+    return hashlib.sha256(b"quicchat entry " + user.encode()).digest()[:16]
+
+
+def check_unused(connection: sqlite3.Connection, user: User, cid: bytes) -> None:
+    """Raises Refused(CID_CONFLICT): an event of the server's own is never a retry."""
+    if find(connection, user, cid) is not None:
+        raise Refused(Code.CID_CONFLICT)
+
+
+def record(connection: sqlite3.Connection, kind: Kind, number: int, user: User, cid: bytes, at: int) -> Stored:
+    """Write that a user joined or left a room, at the next place of its log."""
+    name, epoch, head = connection.execute(
+        f"SELECT room.name, room.epoch, {HEAD} FROM room WHERE room.id = ?", (number,)
+    ).fetchone()
+    text = f"{user} {'joined' if kind is Kind.JOIN else 'left'}"
+    message = Message(room=name, epoch=epoch, seq=head + 1, cid=cid, sender=user, kind=kind, ts=at, text=text)
+    connection.execute(INSERT + ROW, (number, epoch, head + 1, user, cid, encoded(message)))
+    return Stored(message=message)

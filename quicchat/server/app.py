@@ -1,0 +1,262 @@
+"""The composition root: ports get their adapters, services their ports, links their sessions. (ARCHITECTURE)"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from quicchat.config import LOOPBACK, ServerConfig
+from quicchat.errors import Code, UsageError
+from quicchat.protocol import scram
+from quicchat.protocol.limits import Limits
+from quicchat.protocol.negotiation import Hello
+from quicchat.server.adapters import certificates, logs
+from quicchat.server.adapters.clock import SystemClock
+from quicchat.server.adapters.roster import LocalRoster
+from quicchat.server.adapters.store_sqlite import open_store
+from quicchat.server.feed import BUDGET
+from quicchat.server.handler import Dispatch
+from quicchat.server.model import Credentials, Policy, SessionId
+from quicchat.server.ports import Accounts, Clock, Log, Rooms
+from quicchat.server.router import Router
+from quicchat.server.services.accounts import AccountService
+from quicchat.server.services.messages import Messages
+from quicchat.server.services.presence import PresenceService
+from quicchat.server.services.rooms import RoomService
+from quicchat.server.services.session import Sessions
+from quicchat.server.session import House, Session
+from quicchat.transport.endpoint import Endpoint, listen
+from quicchat.transport.identity import Identity
+from quicchat.transport.link import Link
+from quicchat.transport.options import Options
+from quicchat.wire.chapters.accounts import MECHANISM
+from quicchat.wire.names import PARROT, User
+from quicchat.wire.registry import VERSIONS
+
+log = logging.getLogger("quicchat.server")
+
+#: How long running requests may take when the server stops, in seconds.
+_DRAIN: Final = 5.0
+#: How often the certificate is looked at, in seconds.
+_RENEWAL: Final = 3600.0
+_DEMO: Final = (("user1", "pass1"), ("user2", "pass2"))
+
+
+class Store(Protocol):
+    """A store adapter: three ports over one database."""
+
+    accounts: Accounts
+    rooms: Rooms
+    log: Log
+
+    async def close(self) -> None:
+        """Finish what was begun, then close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An open house: give `accept` a link, and it is served until it ends."""
+
+    accept: Callable[[Link], None]
+    router: Router
+
+
+def services(store: Store, clock: Clock, policy: Policy) -> Sequence[object]:
+    """All services over one store."""
+    roster = LocalRoster()
+    return (
+        Sessions(),
+        AccountService(store.accounts, roster, clock, policy),
+        RoomService(store.rooms, roster, clock),
+        Messages(store.log, roster, clock, policy),
+        PresenceService(store.rooms, roster, clock, policy),
+    )
+
+
+@asynccontextmanager
+async def open_house(
+    store: Store,
+    clock: Clock,
+    policy: Policy,
+    *,
+    limits: Limits | None = None,
+    versions: tuple[int, ...] = VERSIONS,
+    node: str = "",
+    backlog: int = BUDGET,
+) -> AsyncIterator[Door]:
+    """Serve links until the block is left; then tell every session, let requests finish, and close."""
+    router = Router()
+    hello = Hello(versions=versions, mechanisms=(MECHANISM,), node=node)
+    numbers = itertools.count(1)
+    async with asyncio.TaskGroup() as tasks:
+        dispatch = Dispatch(services(store, clock, policy))
+        house = House(
+            dispatch=dispatch, router=router, tasks=tasks, hello=hello, limits=limits or Limits(), backlog=backlog
+        )
+
+        def accept(link: Link) -> None:
+            if not house.open:
+                link.close(Code.DRAINING)
+                return
+            number = SessionId(next(numbers))
+            log.info("connected", extra={"session": number, "peer": link.peer})
+            session = Session(number, link, house, wall=clock.now() / 1000, seed=secrets.randbits(32))
+            router.add(session)
+
+        try:
+            yield Door(accept, router)
+        finally:
+            await drain(router)
+            house.open = False
+
+
+async def drain(router: Router) -> None:
+    """Tell every session that the server stops, and wait until they are gone, within reason."""
+    sessions = list(router)
+    for session in sessions:
+        session.drain("the server is about to stop")
+    if sessions:
+        await asyncio.wait([session.over for session in sessions], timeout=_DRAIN)
+
+
+def run(config: ServerConfig) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code. Raises UsageError for what the operator can mend."""
+    keeper = logs.set_up(config.log_format, config.log_level)
+    try:
+        asyncio.run(_serve(config))
+    finally:
+        keeper.close()
+    return 0
+
+
+async def _serve(config: ServerConfig) -> None:
+    stop = asyncio.Event()
+    _heed_signals(stop)
+    clock = SystemClock()
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = open_store(config.data / "quicchat.db")
+    try:
+        await _found(store, clock, config)
+        limits = Limits(ping=config.ping_interval, silence=config.idle_timeout, login=config.login_timeout)
+        node = socket.gethostname()[:64]
+        async with open_house(store, clock, _policy(config), limits=limits, node=node, backlog=config.backlog) as door:
+            endpoint, renewal = await _listen(config, clock, door)
+            try:
+                await stop.wait()
+                log.info("stopping")
+                endpoint.stop_accepting()
+                await drain(door.router)
+            finally:
+                renewal.cancel()
+                await endpoint.close()
+    finally:
+        await store.close()
+
+
+def _heed_signals(stop: asyncio.Event) -> None:
+    """The first signal stops in good order, the second at once."""
+
+    def heed() -> None:
+        if stop.is_set():
+            signal.raise_signal(signal.SIGKILL)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, heed)
+
+
+async def _found(store: Store, clock: Clock, config: ServerConfig) -> None:
+    """A new store gets its built-in user, and on a loopback address the accounts of the demo."""
+    if not await store.accounts.is_empty():
+        return
+    nobody = Credentials(
+        salt=secrets.token_bytes(16),
+        iterations=config.iterations,
+        stored_key=secrets.token_bytes(32),
+        server_key=secrets.token_bytes(32),
+    )
+    await store.accounts.sign_up(PARROT, nobody, at=clock.now())
+    if not config.wants_demo:
+        return
+    for user, password in _DEMO:
+        salt = secrets.token_bytes(16)
+        salted = await asyncio.to_thread(scram.salted, password, salt, config.iterations)
+        keys = scram.credentials_from(salted, salt, config.iterations)
+        await store.accounts.sign_up(User(user), keys, at=clock.now())
+    log.warning(
+        "DEMO ACCOUNTS exist: anybody who reaches this server can log in with them",
+        extra={"accounts": ", ".join(f"{user}/{password}" for user, password in _DEMO), "avoid": "--no-demo"},
+    )
+
+
+def _policy(config: ServerConfig) -> Policy:
+    return Policy(
+        signup=config.signup_policy,
+        invites=frozenset(config.invites),
+        sessions=config.sessions,
+        least_iterations=config.iterations,
+        show_addresses=config.show_addresses,
+        announcers=frozenset(map(User, config.announcers)) or None,
+        echo_only=config.mode == "echo",
+        welcome=config.welcome or None,
+    )
+
+
+async def _listen(config: ServerConfig, clock: Clock, door: Door) -> tuple[Endpoint, asyncio.Task[None]]:
+    """Open the port, say where and with which key, and keep the certificate fresh."""
+    certificate = _certificate(config, clock)
+    hosts = config.listen if config.listen != LOOPBACK or _has_ipv6_loopback() else LOOPBACK[:1]
+    endpoint = await listen(
+        [(host, config.port) for host in hosts],
+        Identity(certificate.chain, certificate.key),
+        door.accept,
+        options=Options(idle_timeout=config.idle_timeout),
+    )
+    for host, port in endpoint.addresses:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.info("listening", extra={"address": where, "port": port, "fingerprint": certificate.authority})
+    renewal = asyncio.get_running_loop().create_task(_renew(config, clock, endpoint, certificate))
+    return endpoint, renewal
+
+
+def _certificate(config: ServerConfig, clock: Clock) -> certificates.Certificate:
+    now = datetime.fromtimestamp(clock.now() / 1000, tz=UTC)
+    if (config.cert is None) != (config.key is None):
+        raise UsageError("--cert and --key go together")
+    if config.cert is not None and config.key is not None:
+        return certificates.load(config.cert, config.key, now)
+    return certificates.load_or_make(config.data, (*config.listen, *config.names), now)
+
+
+async def _renew(config: ServerConfig, clock: Clock, endpoint: Endpoint, certificate: certificates.Certificate) -> None:
+    """Swap the certificate before it ends; sessions that are there live on with the one they have seen."""
+    while True:
+        await clock.sleep(_RENEWAL)
+        if not certificate.due(datetime.fromtimestamp(clock.now() / 1000, tz=UTC)):
+            continue
+        try:
+            certificate = _certificate(config, clock)
+            endpoint.set_identity(Identity(certificate.chain, certificate.key))
+        except UsageError as error:
+            log.error("certificate not renewed", extra={"error": str(error)})
+        else:
+            log.info("certificate renewed", extra={"until": certificate.not_after.isoformat()})
+
+
+def _has_ipv6_loopback() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""What the tests of the stores share: accounts, posts, and questions asked of any store. (ARCHITECTURE)"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from quicchat.errors import Code, Refused
+from quicchat.server.model import Credentials, Head
+from quicchat.server.ports import Accounts, Log, Rooms
+from quicchat.wire.chapters.messages import Kind, Message, Post, Window
+from quicchat.wire.codec import decode_body
+from quicchat.wire.names import Device, Room, User
+
+T = TypeVar("T")
+
+ALICE, BOB, CAROL = User("alice"), User("bob"), User("carol")
+PHONE, LAPTOP, TABLET = Device(b"phone" + bytes(11)), Device(b"laptop" + bytes(10)), Device(b"tablet" + bytes(10))
+HALL = Room("hall")
+PLENTY = 1 << 30
+_cids = itertools.count(1)
+
+
+class Store(Protocol):
+    """Three ports over one database."""
+
+    accounts: Accounts
+    rooms: Rooms
+    log: Log
+
+    async def close(self) -> None: ...
+
+
+def run(scenario: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(asyncio.wait_for(scenario, 50))
+
+
+def cid() -> bytes:
+    """A cid that was not used before."""
+    return hashlib.sha256(str(next(_cids)).encode()).digest()[:16]
+
+
+def credentials(mark: int = 1) -> Credentials:
+    return Credentials(salt=bytes([mark] * 16), iterations=4096, stored_key=bytes([mark] * 32), server_key=bytes(32))
+
+
+def post(text: str = "hello", **fields: Any) -> Post:
+    return Post(**{"cid": cid(), "text": text, **fields})
+
+
+async def say(store: Store, room: Room, sender: User, text: str = "hello", *, device: Device = PHONE) -> Message:
+    """Append a new post."""
+    return (await store.log.append(room, sender, device, post(text), at=1)).message
+
+
+async def sign_up(store: Store, *users: User) -> None:
+    for user in users:
+        await store.accounts.sign_up(user, credentials(), at=1)
+
+
+async def make(store: Store, room: Room, *members: User, policy: int = 0) -> None:
+    """Make a room of these members, the first of them its maker."""
+    await store.rooms.create(room, members[0], topic="", policy=policy, cid=cid(), at=1)
+    for member in members[1:]:
+        await store.rooms.join(room, member, cid=cid(), at=1)
+
+
+async def refusal(asked: Awaitable[object]) -> Code | None:
+    """The code with which something is refused, or None when it is not."""
+    try:
+        await asked
+    except Refused as refused:
+        return refused.code
+    return None
+
+
+async def whole_log(store: Store, room: Room, user: User) -> list[Message]:
+    """All events of a room, page by page from the beginning."""
+    events: list[Message] = []
+    while True:
+        after = events[-1].seq if events else 0
+        page = await store.log.page(room, user, window=Window.AFTER, anchor=after, limit=200, budget=PLENTY)
+        if not page.events:
+            assert after == page.head
+            return events
+        events += [decode_body(Message, body, version=2) for body in page.events]
+
+
+async def shown(store: Store, room: Room, user: User) -> list[tuple[int, str, Kind, str | None]]:
+    """All events of a room as (seq, sender, kind, text)."""
+    return [(each.seq, each.sender, each.kind, each.text) for each in await whole_log(store, room, user)]
+
+
+async def head_of(store: Store, user: User, device: Device, room: Room) -> Head:
+    """Where a device stands in a room, as its next login is told."""
+    (found,) = [head for head in await store.accounts.admit(user, device, "x", at=1) if head.room == room]
+    return found

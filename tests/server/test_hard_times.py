@@ -1,0 +1,102 @@
+"""Slow clients, greedy clients, bugs of ours and a server that stops, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from quicchat.errors import Code, LinkLost, Refused
+from quicchat.protocol.events import Closed
+from quicchat.server.model import Stored
+from quicchat.transport.memory import MemoryLink
+from quicchat.wire.chapters.messages import Posted
+from tests.server.house import World, play, texts, world
+
+
+def test_requests_that_wait_are_bounded() -> None:
+    """P7: the requests of one session hold no more than 1 MiB; what is beyond is RATE_LIMITED and not stored."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            alice = await here.enter("alice")
+            append = here.store.log.append
+
+            async def slowly(*what: Any, **more: Any) -> Stored:
+                await asyncio.sleep(2)
+                return await append(*what, **more)
+
+            here.store.log.append = slowly  # type: ignore[method-assign]
+            asked = [alice.post("general", "x" * 30_000) for _ in range(100)]
+            results = await asyncio.gather(*asked, return_exceptions=True)
+            refused = [each for each in results if isinstance(each, Refused)]
+            stored = [each for each in results if isinstance(each, Posted)]
+            assert {(each.code, each.retry_after) for each in refused} == {(Code.RATE_LIMITED, 1000)}
+            assert 30 <= len(stored) < 100
+            assert len(stored) + len(refused) == 100
+            assert alice.state.rooms["general"].head == 1 + len(stored)
+
+    play(scenario)
+
+
+def test_a_client_too_slow_for_push_pulls_instead() -> None:
+    """P7, protocol §7.5: beyond the byte budget the server stops pushing, says ROOM_HEAD, and nothing is missing."""
+
+    async def scenario() -> None:
+        async with world(latency=0.05) as here:
+            alice, bob = await here.enter("alice"), await here.enter("bob")
+            assert isinstance(bob.link, MemoryLink)
+            here.network.partition(bob.link.address)
+            for number in range(60):
+                await alice.post("general", f"{number:02}" + "x" * 30_000)
+            here.network.heal()
+            said = [text[:2] for text in await texts(bob, "general")]
+            assert said == ["bo", *(f"{number:02}" for number in range(60))]
+
+    play(scenario)
+
+
+def test_one_connection_that_misbehaves_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Q27, P8: a bug in a handler closes that connection with INTERNAL; the others do not notice."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            alice, bob = await here.enter("alice"), await here.enter("bob")
+            break_lists(here)
+            with pytest.raises(LinkLost, match="INTERNAL"):
+                await alice.rooms()
+            assert alice.lost is not None
+            assert alice.lost.code == Code.INTERNAL
+            assert (await bob.post("general", "I am fine")).seq == 3
+
+    play(scenario)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["handler failed"]
+
+
+def test_what_outlives_the_server_is_left_in_peace() -> None:
+    """C10: a client that cannot be told of the stop, and one that comes after it, harm nobody."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            alice = await here.enter("alice")
+            here.network.partition()
+            late = here.door.accept
+            here.chats.clear()
+        here.network.heal()
+        here.network.listen(late)
+        link = here.network.dial()
+        told: list[object] = []
+        link.on_events = told.extend
+        await asyncio.sleep(40)
+        assert alice.lost is not None
+        assert any(isinstance(event, Closed) and event.code == Code.DRAINING for event in told)
+
+    play(scenario)
+
+
+def break_lists(here: World) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    here.store.rooms.listed = broken  # type: ignore[method-assign, assignment]
