@@ -1,0 +1,226 @@
+"""The command line: reads flags, starts server or client, and turns every fault into one line. (spec 12-operation)
+
+Nothing but argparse and the settings is imported before a command is known, so that help comes at once.
+Exit codes: 0 ok, 2 usage, 3 cannot start or connect, 4 certificate, 5 login, 130 interrupt; 1 is a mistake of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final, NoReturn
+
+from quicchat import __version__
+from quicchat.config import DEBUG, BadSetting, ClientConfig, ServerConfig, Setting, read, settings
+from quicchat.config.kinds import Address, Many, Place, Seconds, Switch, Whole, Word
+from quicchat.errors import UsageError
+
+INTERRUPTED: Final = 130
+#: What a shell reports of a program whose reader went away.
+BROKEN_PIPE: Final = 141
+
+_EXAMPLES: Final = """\
+examples:
+  quicchat server                          listen on this machine, port 55667
+  quicchat server 5000 -l 192.0.2.7        listen on an address of the network
+  quicchat client                          meet the server on this machine
+  quicchat client chat.example 5000 alice  meet another one as alice
+"""
+
+_ELSEWHERE: Final = """\
+Settings may also stand in the environment (QUICCHAT_PORT=5000) or in the TOML file (port = 5000 under [server] or
+[client]); a flag wins over both. Data and file lie in QUICCHAT_HOME, by default in ~/.local/share/quicchat and
+~/.config/quicchat/config.toml.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, and never shows more of an unknown flag than its name: it may hold a password."""
+
+    def error(self, message: str) -> NoReturn:
+        _, unknown, words = message.partition("unrecognized arguments: ")
+        if unknown:
+            word = words.split(maxsplit=1)[0].partition("=")[0]
+            message = f"{word} is {_unknown(word, self._option_string_actions)}"
+        raise UsageError(f"{message} ({self.prog} --help explains)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. An expected fault is one line on stderr, never a traceback."""
+    try:
+        code = _run(sys.argv[1:] if argv is None else list(argv))
+        print(end="", flush=True)
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - whatever it is, people get one line of it
+        return _complain(error)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        if words and words[0] in _COMMANDS:
+            return _COMMANDS[words[0]](words[1:])
+        return _no_command(words)
+    except SystemExit as done:  # argparse has shown help or version
+        return done.code if isinstance(done.code, int) else 0
+
+
+def _no_command(words: list[str]) -> NoReturn:
+    parser = _Parser(
+        prog="quicchat",
+        description="Chat over QUIC.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"quicchat {__version__}", help="show the version")
+    parser.add_argument("command", metavar="|".join(_COMMANDS), nargs="?", help="each explains itself with --help")
+    found, others = parser.parse_known_args(words)
+    if found.command is not None:
+        parser.error(f"{found.command} is {_unknown(found.command, _COMMANDS)}")
+    if others:
+        parser.error(f"unrecognized arguments: {others[0]}")
+    parser.error(f"say what to do: {', '.join(_COMMANDS)}")
+
+
+def _server(words: list[str]) -> int:
+    parser = _command("server", "[PORT]", "Run a server.", settings(ServerConfig))
+    parser.add_argument("where", nargs="*", metavar="PORT", help="the same as --port")
+    parser.add_argument("--open-signup", action="store_const", dest="signup", const="open", help="--signup open")
+    flags = vars(parser.parse_intermixed_args(words))
+    file = flags.pop("config")
+    flags |= _placed(flags, flags.pop("where"), ("port",))
+    config = read(ServerConfig, flags, os.environ, file)
+
+    from quicchat.server.app import run
+
+    return run(config)
+
+
+def _client(words: list[str]) -> int:
+    parser = _command("client", "[HOST [PORT [USER]]]", "Talk to a server.", settings(ClientConfig))
+    parser.add_argument(
+        "where", nargs="*", metavar="HOST PORT USER", help="the same as -s, -p, -u; in style mystic USER HOST PORT"
+    )
+    flags = vars(parser.parse_intermixed_args(words))
+    file, where = flags.pop("config"), flags.pop("where")
+    config = read(ClientConfig, flags, os.environ, file)
+    if where:
+        order = ("user", "host", "port") if config.style == "mystic" else ("host", "port", "user")
+        config = read(ClientConfig, flags | _placed(flags, where, order), os.environ, file)
+
+    from quicchat.ui.plain import run
+
+    return run(config)
+
+
+def _fingerprint(words: list[str]) -> int:
+    known = (one for one in settings(ServerConfig) if one.name in ("data", "cert", "key"))
+    parser = _command("fingerprint", "", "Show the fingerprint that clients of a server compare.", known)
+    flags = vars(parser.parse_intermixed_args(words))
+    file = flags.pop("config")
+    config = read(ServerConfig, flags, os.environ, file)
+
+    from quicchat.server.adapters.certificates import fingerprint_in
+
+    print(fingerprint_in(config.data, config.cert))
+    return 0
+
+
+_METAVARS: Final = {Address: "ADDRESS", Place: "PATH", Seconds: "SECONDS", Whole: "N"}
+
+_COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {
+    "server": _server,
+    "client": _client,
+    "fingerprint": _fingerprint,
+}
+
+
+def _command(name: str, arguments: str, about: str, known: Iterable[Setting]) -> _Parser:
+    """A parser whose flags are the settings; all of them give text, which `config.read` judges."""
+    prog = f"quicchat {name}"
+    parser = _Parser(
+        prog=prog, usage=f"{prog} [flags] {arguments}", description=about, epilog=_ELSEWHERE, allow_abbrev=False
+    )
+    parser.add_argument("--config", type=_path, metavar="FILE", help="TOML file of settings to read")
+    for setting in known:
+        parser.add_argument(*setting.flags, dest=setting.name, help=_help(setting), **_shape(setting))
+    return parser
+
+
+def _path(word: str) -> object:
+    from pathlib import Path
+
+    return Path(word)
+
+
+def _shape(setting: Setting) -> dict[str, Any]:
+    match setting.kind:
+        case Switch():
+            return {"action": argparse.BooleanOptionalAction if setting.kept else "store_true", "default": None}
+        case Many(kind):
+            return {"action": "append", "metavar": _METAVARS.get(type(kind), "TEXT")}
+        case Word(words):
+            return {"metavar": "|".join(words)}
+        case kind:
+            return {"metavar": _METAVARS.get(type(kind), "TEXT")}
+
+
+def _help(setting: Setting) -> str:
+    default = setting.default
+    if default in (None, (), False):
+        return setting.help.replace("%", "%%")
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"{setting.help} ({shown})".replace("%", "%%")
+
+
+def _placed(flags: dict[str, Any], words: list[str], names: tuple[str, ...]) -> dict[str, str]:
+    """Arguments without a flag, by what they stand for."""
+    if len(words) > len(names):
+        raise UsageError(f"{words[len(names)]!r} is one argument too many")
+    given = dict(zip(names, words, strict=False))
+    for name in given:
+        if flags[name] is not None:
+            raise UsageError(f"the {name} is given twice: {given[name]!r} and {flags[name]!r}")
+    return given
+
+
+def _unknown(word: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches
+
+    guess = get_close_matches(word, known, 1)
+    return f"unknown; did you mean {guess[0]}?" if guess else "unknown"
+
+
+def _complain(error: BaseException) -> int:
+    """Say in one line what went wrong, whoever raised it; returns the exit code."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    match error:
+        case UsageError(exit_code=code):
+            text = str(error)
+        case BadSetting():
+            code, text = 2, str(error)
+        case _:
+            code, text = 1, f"internal mistake: {type(error).__name__}: {error}"
+            if os.environ.get(DEBUG):
+                import traceback
+
+                traceback.print_exception(error)
+            else:
+                text += f" ({DEBUG}=1 shows where)"
+    # A text may quote the peer: none of it may break the line or reach the terminal as an escape sequence.
+    line = "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
+    print(f"quicchat: {line}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

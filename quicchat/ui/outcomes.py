@@ -1,0 +1,175 @@
+"""What a front end has to tell besides the events of the protocol, as values that know no style. (spec 12-operation)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from quicchat.client.state import Person
+from quicchat.errors import Code
+from quicchat.ui.words import Call, Command
+from quicchat.wire.chapters.messages import Message, Posted
+from quicchat.wire.chapters.presence import Show
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message is in the log. `user` is set for a direct one."""
+
+    posted: Posted
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Plain text goes to this room from now on."""
+
+    room: str
+    topic: str = ""
+    members: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """We left a room; plain text goes to `now`."""
+
+    room: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Rows [room, members, topic, whether we are in]; `here` is the current one."""
+
+    rows: Sequence[tuple[str, int, str, bool]]
+    here: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Rows [user, whether online] of a room."""
+
+    room: str
+    rows: Sequence[tuple[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Everybody we know of."""
+
+    people: Mapping[str, Person]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message with the time it came here (Unix ms, None when it was not heard live), and whether we sent it."""
+
+    message: Message
+    received: int | None
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A page of a room's log."""
+
+    room: str
+    events: Sequence[Heard]
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    """What the server sent back."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rtt:
+    """To the server and back, in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How available we are now."""
+
+    show: Show
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """The commands to explain, of one style; `style` says which words it knows."""
+
+    commands: Sequence[Command]
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The plain words that a style knows, right after login."""
+
+    commands: Sequence[Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """The person wants to go."""
+
+    reason: str = "quit"
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A request was refused, by the server or before it was sent."""
+
+    code: Code
+    text: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """We are logged in; `again` when a lost connection was replaced."""
+
+    user: str
+    place: str
+    version: int
+    session: int
+    welcome: str | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection ended without our wish. `retry` tells whether it will be tried again."""
+
+    code: str
+    reason: str
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The server is not there yet; it is tried again and again."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """So many lines were given up at the end."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One more line for the person."""
+
+    text: str
+
+
+Outcome = Sent | Here | Gone | Rooms | Members | People | Past | Echoed | Rtt | Shown | Help | Quit

@@ -1,0 +1,110 @@
+"""Where lines are printed: as they are, or on a terminal above the line that is being typed. (spec 12-operation)"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+from collections.abc import Iterator
+from typing import Final, TextIO
+
+PROMPT: Final = "> "
+
+#: Make room above the cursor's line and return to where it was: one row down (scrolling if need be), remember
+#: the place, one row up, insert a row, print, go back. Nobody has to know what was typed so far.
+_ABOVE: Final = "\x1bD\x1b7\x1b[A\x1b[L\r{row}\x1b8"
+
+
+class Plain:
+    """Prints lines to two streams. They hold no control characters: that is what `visible` is for."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out = out
+        self._err = err
+        for stream in (out, err):
+            # A letter that the locale does not have must not end the program.
+            if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+                reconfigure(errors="backslashreplace")
+
+    def show(self, line: str) -> None:
+        """A message, or what a command brought."""
+        self._print(self._out, line)
+
+    def note(self, line: str) -> None:
+        """Anything else."""
+        self._print(self._err, line)
+
+    def entered(self) -> None:
+        """A line was typed and ended."""
+
+    def prompt(self) -> None:
+        """The next line may be typed."""
+
+    def close(self) -> None:
+        """Nothing more will be typed."""
+
+    def _print(self, stream: TextIO, line: str) -> None:
+        stream.write(f"{line}\n")
+        stream.flush()
+
+
+class Terminal(Plain):
+    """A person types here: what comes is printed above his line, which stays as it is (R4.20)."""
+
+    def __init__(self, out: TextIO, err: TextIO, *, dumb: bool) -> None:
+        super().__init__(out, err)
+        self._dumb = dumb
+        self._is_typing = False
+
+    def entered(self) -> None:
+        self._is_typing = False
+
+    def prompt(self) -> None:
+        if not self._is_typing:
+            self._is_typing = True
+            self._out.write(PROMPT)
+            self._out.flush()
+
+    def close(self) -> None:
+        if self._is_typing:
+            self._is_typing = False
+            self._out.write("\n")
+            self._out.flush()
+
+    def _print(self, stream: TextIO, line: str) -> None:
+        if not self._is_typing or not stream.isatty():
+            super()._print(stream, line)
+        elif self._dumb:
+            stream.write(f"\n{line}\n{PROMPT}")
+            stream.flush()
+        else:
+            width = shutil.get_terminal_size().columns
+            stream.write("".join(_ABOVE.format(row=row) for row in rows(line, width)))
+            stream.flush()
+
+
+def paper(out: TextIO, err: TextIO, *, interactive: bool) -> Plain:
+    """What fits the streams; `interactive` when a person types."""
+    if not interactive or not out.isatty():
+        return Plain(out, err)
+    return Terminal(out, err, dumb=os.environ.get("TERM", "dumb") == "dumb")
+
+
+def rows(line: str, width: int) -> Iterator[str]:
+    """The line, cut so that no piece reaches the last column, where terminals differ."""
+    room = max(2, width - 1)
+    row, used = "", 0
+    for letter in line:
+        wide = _columns(letter)
+        if used + wide > room:
+            yield row
+            row, used = "", 0
+        row += letter
+        used += wide
+    yield row
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -1,0 +1,228 @@
+"""From a typed line to a command and its arguments; what is not understood is never sent. (spec 12-operation)"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Final, Literal
+
+from quicchat.wire.names import ROOM_NAME_PATTERN, USER_PATTERN
+
+Style = Literal["default", "mystic", "classic"]
+
+#: Longest text of a message, in UTF-8 bytes (protocol §7.11).
+TEXT_BYTES: Final = 32_768
+#: Most events that /history shows at once.
+MOST: Final = 200
+
+_MYSTIC: Final = "mystic"
+_USER: Final = re.compile(USER_PATTERN)
+_ROOM: Final = re.compile(ROOM_NAME_PATTERN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One row of the command table.
+
+    `arguments` is what help shows and the parser goes by: `<name>` is one word, `<name...>` the rest of the line,
+    brackets make it optional. What is called `user`, `room`, `where`, `text` or `count` is checked as such.
+    `aliases` are further slash words; `classic` and `mystic` the plain words that these styles know. `run` gets
+    the front end's desk and the call, and returns an outcome.
+    """
+
+    name: str
+    about: str
+    run: Callable[[Any, Call], Awaitable[Any]]
+    arguments: str = ""
+    aliases: tuple[str, ...] = ()
+    classic: tuple[str, ...] = ()
+    mystic: tuple[str, ...] = ()
+    #: The protocol version that it needs.
+    since: int = 1
+    #: The only style that has it; None for all.
+    only: Style | None = None
+    #: Whether it changes the room that plain text goes to.
+    enters: bool = False
+    #: In style classic, what is missing is asked for, and the next line answers.
+    asks: bool = False
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"/{self.name} {self.arguments}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command with its arguments. `cid` marks the message it may send, so that trying again never doubles it."""
+
+    command: Command
+    given: Mapping[str, str] = field(default_factory=dict)
+    cid: bytes = b""
+    line: str = ""
+
+    def __getitem__(self, name: str) -> str:
+        return self.given[name]
+
+    def get(self, name: str) -> str | None:
+        """An argument that may be left out."""
+        return self.given.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """A line that is no command, though it was meant as one: why, for the person who typed it."""
+
+    text: str
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """A command that waits for the rest of its arguments; the next line is to be put behind `begun`."""
+
+    call: Call
+    begun: str
+    question: str
+
+
+Parsed = Call | Unclear | Asks
+
+
+class Vocabulary:
+    """The command words of one style. `random` gives bytes for message ids."""
+
+    def __init__(self, commands: Sequence[Command], style: Style, random: Callable[[int], bytes]) -> None:
+        self.commands = [each for each in commands if each.only in (None, style)]
+        self.style = style
+        self._random = random
+        self._slash = {word.lower(): each for each in self.commands for word in (each.name, *each.aliases)}
+        for each in self.commands:
+            for word in each.classic:
+                self._slash.setdefault(word.lower(), each)
+        #: In any case: what was meant for one must not be told to all for a capital letter.
+        plain = self.commands if style == "classic" else ()
+        self._classic = {word.lower(): each for each in plain for word in each.classic}
+        self._mystic = {word: each for each in self.commands for word in each.mystic}
+
+    def parse(self, line: str) -> Parsed | None:
+        """What a line says; None for a blank one."""
+        word, rest = _first_word(line)
+        if not word:
+            return None
+        if word.startswith("//"):
+            return self._said(line.replace("//", "/", 1))
+        if word.startswith("/"):
+            return self._slashed(word[1:], rest, line)
+        if self.style == _MYSTIC and word.lower() == _MYSTIC:
+            return self._of_mystic(rest, line)
+        command = self._classic.get(word.lower())
+        # `EX` ends the session, `EX please` is something to say.
+        if command is not None and (command.arguments.startswith("<") or not rest):
+            return self._call(command, word, rest, line)
+        return self._said(line)
+
+    def answered(self, asks: Asks, line: str) -> Parsed | None:
+        """The line that follows a question: what was missing, unless it is another command."""
+        word, _ = _first_word(line)
+        if not word or word.startswith("/"):
+            return self.parse(line)
+        command = asks.call.command
+        return self._call(command, command.name, f"{asks.begun} {line}", line)
+
+    def _said(self, text: str) -> Parsed:
+        return self._call(self._slash["say"], "say", text, text)
+
+    def _slashed(self, word: str, rest: str, line: str) -> Parsed:
+        if word.lower() == _MYSTIC:
+            return self._of_mystic(rest, line)
+        command = self._slash.get(word.lower())
+        if command is None:
+            near = get_close_matches(word.lower(), self._slash, 1)
+            hint = f"did you mean /{near[0]}?" if near else "/help lists all; //text sends text that begins with /"
+            return Unclear(f"/{word} is no command; {hint}", line)
+        return self._call(command, f"/{word}", rest, line)
+
+    def _of_mystic(self, rest: str, line: str) -> Parsed:
+        first, others = _first_word(rest)
+        second, more = _first_word(others)
+        for name, left in ((f"{first} {second}", more), (first, others)):
+            if (command := self._mystic.get(name.lower())) is not None:
+                return self._call(command, f"{_MYSTIC} {name}", left, line)
+        near = get_close_matches(f"{first} {second}".strip(), self._mystic, 1)
+        hint = f"did you mean mystic {near[0]}?" if near else "mystic help lists all"
+        return Unclear(f"mystic {first} is no command; {hint}" if first else hint, line)
+
+    def _call(self, command: Command, word: str, rest: str, line: str) -> Parsed:
+        given: dict[str, str] = {}
+        left = rest
+        for slot in command.arguments.split():
+            name, tail = slot.strip("<>[].").lower(), slot.endswith(("...>", "...]"))
+            value, left = (left, "") if tail else _first_word(left)
+            if value:
+                try:
+                    given[name] = _checked(name, value)
+                except ValueError as error:
+                    return Unclear(f"{word}: {error}", line)
+            elif slot.startswith("<"):
+                call = Call(command, given, self._random(16), line)
+                if command.asks and self.style == "classic":
+                    return Asks(call, rest, f"whom, and what? {command.arguments}")
+                return Unclear(f"{word} needs {slot}: {word} {command.arguments}", line)
+        if left:
+            return Unclear(_too_much(word, command, left), line)
+        return Call(command, given, self._random(16), line)
+
+
+def _first_word(text: str) -> tuple[str, str]:
+    """Cut at any white space, that of other scripts too."""
+    word, rest, *_ = [*text.split(None, 1), "", ""]
+    return word, rest
+
+
+def _too_much(word: str, command: Command, left: str) -> str:
+    if "room" in command.arguments:
+        return f"{word}: a room's name is one word, and {left!r} is too much"
+    return f"{word}: {left!r} is too much" + (f": {word} {command.arguments}" if command.arguments else "")
+
+
+def _checked(name: str, value: str) -> str:
+    """An argument as the protocol wants it. Raises ValueError, which says what is wrong."""
+    match name:
+        case "user":
+            return user_name(value)
+        case "room":
+            return room_name(value)
+        case "where":
+            if value == "*":
+                return value
+            return f"@{user_name(value)}" if value.startswith("@") else room_name(value)
+        case "count":
+            if not (value.isascii() and value.isdigit() and len(value) < 9 and 0 < int(value) <= MOST):
+                raise ValueError(f"{value!r} is not a number from 1 to {MOST}")
+        case "text" if (size := len(value.encode())) > TEXT_BYTES:
+            raise ValueError(f"a message has at most {TEXT_BYTES} bytes, this one has {size}")
+    return value
+
+
+def user_name(value: str) -> str:
+    """A user's name in lower case. Raises ValueError."""
+    found = _lower(value.removeprefix("@"))
+    if not _USER.fullmatch(found):
+        raise ValueError(f"{value!r} is no user's name: those have 1 to 32 characters of a-z, 0-9, _ and -")
+    return found
+
+
+def room_name(value: str) -> str:
+    """A room's name in lower case. Raises ValueError."""
+    found = _lower(value.removeprefix("#"))
+    if not _ROOM.fullmatch(found):
+        raise ValueError(f"{value!r} is no room's name: those have 1 to 64 characters of a-z, 0-9, _ and -")
+    return found
+
+
+def _lower(name: str) -> str:
+    # Lowering more than ASCII would turn the Kelvin sign into a k.
+    return name.lower() if name.isascii() else name

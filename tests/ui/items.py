@@ -1,0 +1,151 @@
+"""What the tests of both renderers share: one of everything that there is to tell, and texts that harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from quicchat.client.state import Person, State
+from quicchat.errors import Code
+from quicchat.ui.commands import COMMANDS
+from quicchat.ui.outcomes import (
+    Denied,
+    Echoed,
+    Entered,
+    Gone,
+    Heard,
+    Help,
+    Here,
+    Lost,
+    Members,
+    Menu,
+    Note,
+    Past,
+    People,
+    Quit,
+    Rooms,
+    Rtt,
+    Sent,
+    Shown,
+    Unsent,
+    Waiting,
+)
+from quicchat.ui.render import Text
+from quicchat.ui.words import Asks, Call, Style, Unclear
+from quicchat.wire.chapters.messages import Kind, Message, Posted, Recipient
+from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
+from quicchat.wire.chapters.session import Bye, Goaway
+from quicchat.wire.names import ANNOUNCEMENTS, GENERAL
+
+#: 2027-01-14 11:04:20 UTC, in ms.
+STORED = 1_799_924_660_000
+STATE = State(user="alice", people={"bob": Person(show=Show.ONLINE), "x": Person(show=Show.OFFLINE)})
+CALL = Call(COMMANDS[1], {"text": "hi"}, b"c" * 16, "hi")
+
+
+@dataclass
+class Sheet:
+    """Keeps what is printed."""
+
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+
+    def show(self, line: str) -> None:
+        self.out.append(line)
+
+    def note(self, line: str) -> None:
+        self.err.append(line)
+
+
+def message(text: str = "hi", room: str = GENERAL, sender: str = "bob", **facts: Any) -> Message:
+    usual: dict[str, Any] = {"epoch": 1, "seq": 5, "cid": b"\x01" * 16, "kind": Kind.TEXT, "ts": STORED}
+    return Message(room=room, sender=sender, text=text, **(usual | facts))
+
+
+def heard(*args: Any, own: bool = False, **facts: Any) -> Heard:
+    return Heard(message(*args, **facts), STORED + 2000, own)
+
+
+def told(item: object, style: Style = "default", times: str = "%H:%M:%S") -> tuple[list[str], list[str]]:
+    """What goes to standard output, and to standard error."""
+    sheet = Sheet()
+    Text(sheet, style, times).tell(item, STATE)
+    return sheet.out, sheet.err
+
+
+def shown(item: object, style: Style = "default") -> list[str]:
+    out, err = told(item, style)
+    assert err == []
+    return out
+
+
+def noted(item: object, style: Style = "default") -> list[str]:
+    out, err = told(item, style)
+    assert out == []
+    return err
+
+
+def posted(room: str = GENERAL, **facts: Any) -> Posted:
+    return Posted(room=room, cid=b"c" * 16, seq=9, ts=STORED, epoch=1, **facts)
+
+
+#: One of everything that there is to tell, all texts in it by somebody else.
+def everything(text: str) -> list[object]:
+    return [
+        *(heard(text, room, kind=kind) for room in (GENERAL, "r1", "@alice,bob", ANNOUNCEMENTS) for kind in Kind),
+        Presence(user="bob", show=Show.AWAY, status=text, address=text),
+        Presence(user="bob", show=Show.OFFLINE, reason=text),
+        PresenceSnapshot(users=(("bob", True, text),)),
+        Bye(reason=text),
+        Goaway(code=int(Code.DRAINING), reason=text),
+        Sent(posted()),
+        Sent(posted("r1")),
+        Sent(posted(ANNOUNCEMENTS)),
+        Sent(posted("@alice,bob", recipient=Recipient.ONLINE), "bob"),
+        Sent(posted("@alice,bob", recipient=Recipient.OFFLINE, dup=True), "bob"),
+        Here("r1", text, 3),
+        Here("r1"),
+        Gone("r1", GENERAL),
+        Rooms([("r1", 2, text, True)], "r1"),
+        Members("r1", [("bob", True), ("x", False)]),
+        People({"bob": Person(show=Show.BUSY, status=text, address=text)}),
+        Past("r1", [heard(text), Heard(message(text), None)]),
+        Echoed(text),
+        Rtt(0.0123456),
+        *(Shown(show) for show in Show),
+        Help(COMMANDS, "default"),
+        Menu(COMMANDS),
+        Denied(Code.FORBIDDEN, text, CALL),
+        Unclear(text, text),
+        Asks(CALL, "", text),
+        Entered(user="alice", place="localhost:1", version=2, session=7, welcome=text),
+        Entered(user="alice", place="localhost:1", version=2, session=7, again=True),
+        Lost("INTERNAL", text, True),
+        Lost("INTERNAL", text, False),
+        Waiting("localhost:1", text),
+        Unsent(2),
+        Note(text),
+        heard(text, own=True),
+        Quit(text),
+    ]
+
+
+NASTY = {
+    "clear screen": "\x1b[2J",
+    "title": "\x1b]0;owned\x07",
+    "clipboard": "\x1b]52;c;bHM=\x07",
+    "link": "\x1b]8;;https://evil.example\x1b\\here\x1b]8;;\x1b\\",
+    "device control": "\x1bP$q\x1b\\",
+    "enquiry": "\x05",
+    "eight-bit CSI": "\x9b2J",
+    "rxvt answer": "\x1bGQ",
+    "carriage return": "hello\r[SERVER] you are banned",
+    "backspace": "bob\x08\x08\x08[SERVER]",
+    "new line": "hello\n[SERVER] you are banned",
+    "vertical": "\x0b\x0c\x85\u2028\u2029",
+    "null and delete": "\x00\x7f",
+    "right to left": "\u202eetalumis\u202c \u2066x\u2069 \u200f\u200e\u061c",
+    "zero width": "\u200b\ufeff\u2060\u00ad\u180e",
+    "tags": "\U000e0041\U000e007f\U000e0001",
+    "fillers": "\u3164\u115f\u1160\uffa0\u034f",
+}

@@ -1,0 +1,240 @@
+"""The command table: every word of every style, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quicchat.ui.commands import COMMANDS
+from quicchat.ui.words import TEXT_BYTES, Asks, Call, Command, Parsed, Style, Unclear
+from tests.ui.stage import vocabulary
+
+STYLES: tuple[Style, ...] = get_args(Style)
+#: Arguments that every command accepts, by its own description.
+EXAMPLES = {"user": "bob", "room": "r1", "text": "hi  there", "topic": "all of it", "command": "join", "where": "@bob"}
+EXAMPLES |= {"count": "7", "reason": "good night"}
+
+
+def parse(line: str, style: Style = "default") -> Parsed | None:
+    return vocabulary(style).parse(line)
+
+
+def called(line: str, style: Style = "default") -> tuple[str, dict[str, str]]:
+    """The command and the arguments that a line comes to."""
+    found = parse(line, style)
+    assert isinstance(found, Call), found
+    return found.command.name, dict(found.given)
+
+
+def unclear(line: str, style: Style = "default") -> str:
+    found = parse(line, style)
+    assert isinstance(found, Unclear), found
+    assert found.line == line
+    return found.text
+
+
+def arguments(command: Command) -> tuple[str, dict[str, str]]:
+    """Example arguments as they are typed, and as they are to arrive."""
+    slots = [slot.strip("<>[].") for slot in command.arguments.split()]
+    return " ".join(EXAMPLES[slot] for slot in slots), {slot: EXAMPLES[slot] for slot in slots}
+
+
+#: `/pm` is private in every style; only the plain word of style classic is not (R1.15).
+SLASHED = [(each, word) for each in COMMANDS for word in (each.name, *each.aliases, *each.classic) if word != "PM"]
+CLASSIC = [(each, word) for each in COMMANDS for word in each.classic]
+MYSTIC = [(each, word) for each in COMMANDS for word in each.mystic]
+
+
+def words(pairs: list[tuple[Command, str]]) -> list[str]:
+    return [word for _, word in pairs]
+
+
+@pytest.mark.parametrize(("command", "word"), SLASHED, ids=words(SLASHED))
+def test_every_slash_word_names_its_command_in_every_style(command: Command, word: str) -> None:
+    """C8: one command table with aliases, every alias tested; slash forms are always there, in any case."""
+    typed, given = arguments(command)
+    for style in STYLES if command.only is None else (command.only,):
+        for written in (word, word.upper(), word.lower()):
+            assert called(f"/{written} {typed}".strip(), style) == (command.name, given)
+
+
+@pytest.mark.parametrize(("command", "word"), CLASSIC, ids=words(CLASSIC))
+def test_every_plain_word_of_classic_is_a_word_there_only(command: Command, word: str) -> None:
+    """C8, R1.8, R1.14, R4.7-R4.10: EX, DM, send, send_all, dereg, reg are commands in style classic, text elsewhere."""
+    typed, given = arguments(command)
+    if command.arguments.startswith("<"):
+        assert called(f"{word} {typed}", "classic") == (command.name, given)
+    else:
+        assert called(word, "classic") == (command.name, {})
+        assert called(f"{word} and more", "classic") == ("say", {"text": f"{word} and more"})
+    for style in ("default", "mystic"):
+        assert called(f"{word} {typed}".strip(), style)[0] == "say"
+
+
+@pytest.mark.parametrize(("command", "word"), MYSTIC, ids=words(MYSTIC))
+def test_every_mystic_word_is_a_word_there_only(command: Command, word: str) -> None:
+    """C8, R2.11-R2.19: `mystic ...` is a command in style mystic and behind a slash, and text elsewhere."""
+    typed, given = arguments(command)
+    line = f"mystic {word} {typed}".strip()
+    assert called(line, "mystic") == (command.name, given)
+    for style in STYLES:
+        assert called(f"/{line}", style) == (command.name, given)
+    for style in ("default", "classic"):
+        assert called(line, style) == ("say", {"text": line})
+
+
+@pytest.mark.parametrize(
+    ("line", "style", "name"),
+    [
+        ("dm bob psst", "classic", "msg"),
+        ("Send bob psst", "classic", "msg"),
+        ("Ex", "classic", "quit"),
+        ("Mystic pm bob psst", "mystic", "msg"),
+        ("MYSTIC PM bob psst", "mystic", "msg"),
+        ("mystic Create Group g", "mystic", "newgroup"),
+    ],
+)
+def test_a_capital_letter_betrays_nobody(line: str, style: Style, name: str) -> None:
+    """Priority 2: what was meant as a command of the style is one in any case, and never said to all."""
+    assert called(line, style)[0] == name
+
+
+def test_no_word_means_two_things() -> None:
+    """C8: within a style, every word leads to one command."""
+    for style in STYLES:
+        here = [each for each in COMMANDS if each.only in (None, style)]
+        for found in (
+            [word.lower() for each in here for word in (each.name, *each.aliases)],
+            [word.lower() for each in here for word in each.classic],
+            [word for each in here for word in each.mystic],
+        ):
+            assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(
+    ("words_of", "name"),
+    [
+        ("/qqq", "quit"),
+        ("/who", "users"),
+        ("/users", "users"),
+        ("/msg bob hi", "msg"),
+        ("/pm bob hi", "msg"),
+        ("/DM bob hi", "msg"),
+        ("/EX", "quit"),
+        ("/send bob hi", "msg"),
+        ("/send_all hi", "broadcast"),
+        ("/dereg", "offline"),
+        ("/reg", "online"),
+        ("/mystic create group g", "newgroup"),
+        ("/mystic leave group", "leave"),
+        ("/?", "help"),
+    ],
+)
+def test_words_of_the_founding_texts(words_of: str, name: str) -> None:
+    """R0.17, R1.8, R1.14, R2.15-R2.19, R4.7-R4.10: the words themselves, written down here a second time."""
+    assert called(words_of)[0] == name
+
+
+def test_plain_text_is_said_as_it_is() -> None:
+    """R2.24: plain text goes to the current room, blanks and all; a blank line says nothing."""
+    assert called("  two  blanks ") == ("say", {"text": "  two  blanks "})
+    assert parse("") is None
+    assert parse(" \t ") is None
+
+
+def test_two_slashes_send_one() -> None:
+    """R1.13: text that begins with a slash is sent with `//`, and never taken for a command."""
+    assert called("//join r1") == ("say", {"text": "/join r1"})
+    assert called("//") == ("say", {"text": "/"})
+    assert called("///x") == ("say", {"text": "//x"})
+
+
+def test_an_unknown_command_is_refused_with_a_hint() -> None:
+    """R1.13: an unknown command is refused here, with the nearest word that there is."""
+    assert "did you mean /join?" in unclear("/jion r1")
+    assert "//text sends" in unclear("/xyzzy r1")
+    assert "did you mean mystic join group?" in unclear("mystic jion group g", "mystic")
+    assert "mystic help" in unclear("mystic", "mystic")
+    assert "no command" in unclear("mystic xyzzy", "mystic")
+    assert "no command" in unclear(" /xyzzy a slash behind a blank is still one")
+
+
+@given(st.text(), st.sampled_from(STYLES))
+def test_nothing_behind_a_slash_is_ever_said(rest: str, style: Style) -> None:
+    """R1.13: whatever stands behind one slash, it is never sent as text to a room by mistake."""
+    found = parse(f"/{rest}", style)
+    if isinstance(found, Call) and found.command.name == "say":
+        assert rest.startswith("/") or rest.split(None, 1)[0].lower() == "say"
+
+
+@given(st.text(), st.sampled_from(STYLES))
+def test_any_line_is_understood_or_explained(line: str, style: Style) -> None:
+    """U9: no input raises, and only blank lines come to nothing."""
+    found = parse(line, style)
+    assert (found is None) == (not line.strip())
+
+
+def test_names_are_checked_and_folded_before_anything_is_sent() -> None:
+    """R2.21, U6: a name is ASCII; case, @ and # do not matter; what no server would take is refused here."""
+    assert called("/msg @Bob hi")[1]["user"] == "bob"
+    assert called("/join #R1")[1]["room"] == "r1"
+    for name in ("b\u00f6b", "\u212aate", "a" * 33, "a,b", "*"):
+        assert "no user's name" in unclear(f"/msg {name} hi")
+    assert "no room's name" in unclear("/join " + "r" * 65)
+
+
+@pytest.mark.parametrize("line", ["mystic create group my group", "mystic join group my group", "/join my room"])
+def test_a_room_name_is_one_word(line: str) -> None:
+    """R2.21: a group name with a blank is an error, not a group called by its first word."""
+    assert "one word" in unclear(line, "mystic")
+
+
+def test_missing_arguments_are_named() -> None:
+    """R1.13: what is missing is said, with the way to type it."""
+    assert unclear("/msg bob") == "/msg needs <text...>: /msg <user> <text...>"
+    assert "needs <room>" in unclear("/join")
+    assert "too much" in unclear("/ping now")
+
+
+def test_counts_are_small_numbers() -> None:
+    """R0.14: /history takes a number of events from 1 to 200."""
+    assert called("/history r1 200")[1] == {"where": "r1", "count": "200"}
+    for count in ("0", "201", "-1", "\u0661", "9" * 30):
+        assert "number from 1 to 200" in unclear(f"/history r1 {count}")
+
+
+def test_a_text_beyond_the_limit_is_refused_here() -> None:
+    """W25: limits are bytes: 32 KiB of text are taken, one byte more is not."""
+    assert called("\u00e9" * (TEXT_BYTES // 2))[0] == "say"
+    assert str(TEXT_BYTES + 1) in unclear("\u00e9" * (TEXT_BYTES // 2) + "x")
+
+
+def test_dm_without_arguments_asks_and_the_next_line_answers() -> None:
+    """R1.14: in style classic DM alone asks for name and message; a slash command instead is a command."""
+    vocabulary_ = vocabulary("classic")
+    asks = vocabulary_.parse("DM")
+    assert isinstance(asks, Asks)
+    answer = vocabulary_.answered(asks, "bob  how are you")
+    assert isinstance(answer, Call)
+    assert (answer.command.name, dict(answer.given)) == ("msg", {"user": "bob", "text": "how are you"})
+
+    half = vocabulary_.parse("DM bob")
+    assert isinstance(half, Asks)
+    answer = vocabulary_.answered(half, "send this")
+    assert isinstance(answer, Call)
+    assert dict(answer.given) == {"user": "bob", "text": "send this"}
+
+    other = vocabulary_.answered(half, "/quit")
+    assert isinstance(other, Call)
+    assert other.command.name == "quit"
+    assert "needs <user>" in unclear("/dm")
+
+
+def test_every_call_has_an_id_of_its_own() -> None:
+    """P2: the id of a message is chosen when it is typed, so that trying again cannot double it."""
+    vocabulary_ = vocabulary()
+    calls = [vocabulary_.parse("hello") for _ in range(3)]
+    assert len({call.cid for call in calls if isinstance(call, Call)}) == 3
