@@ -1,0 +1,31 @@
+"""Writes the generated part of the specification, or checks that it is up to date. (spec README)"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from quicchat.tools.specgen import output
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 1 when `--check` finds a file that is not as it should be."""
+    parser = argparse.ArgumentParser(prog="python -m quicchat.tools.specgen", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; name the files that differ")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
+    args = parser.parse_args(argv)
+    wanted = output.with_coverage(args.root)
+    if not args.check:
+        for name in output.write(args.root, wanted):
+            print(name)
+        return 0
+    stale = list(output.differing(args.root, wanted))
+    for name in stale:
+        print(f"{name} is not up to date; run `make spec`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

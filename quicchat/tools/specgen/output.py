@@ -1,0 +1,94 @@
+"""All generated files of the specification, and what differs from those that are there. (spec README)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from quicchat.tools import matrix
+from quicchat.tools.specgen import cddl, diagrams, notation, tables, vectors
+from quicchat.wire import codec
+from quicchat.wire.machine import Machine
+from quicchat.wire.machines import CHAPTERS, Chapter, connection_machine
+from quicchat.wire.registry import REGISTRY, Registry
+from quicchat.wire.states import State
+
+#: Directories that hold nothing but generated files.
+OWNED: Final = ("spec/generated", "spec/vectors")
+
+
+def generate(
+    registry: Registry = REGISTRY, chapters: tuple[Chapter, ...] = CHAPTERS, machine: Machine[State] | None = None
+) -> dict[str, str]:
+    """Path below the repository -> text, of all that follows from the vocabulary."""
+    machine = machine or connection_machine(chapters)
+    files = {
+        "quicchat.cddl": cddl.cddl(registry),
+        "pdus.md": tables.all_pdus(registry),
+        "errors.md": tables.errors(),
+        "limits.md": tables.limits(),
+        "states.md": tables.states(machine),
+        "states.mmd": diagrams.mermaid(machine),
+        "states.dot": diagrams.graphviz(machine),
+        "examples.md": examples(registry),
+    }
+    files |= {f"{tables.short_name(each)}.md": tables.chapter(each, registry) for each in chapters}
+    golden = {"framing": vectors.framing(), "login": vectors.scram()}
+    golden |= {tables.short_name(each): vectors.chapter(each, registry) for each in chapters}
+    return {
+        **{f"spec/generated/{name}": text for name, text in files.items()},
+        **{f"spec/vectors/{name}.json": text for name, text in golden.items()},
+    }
+
+
+def examples(registry: Registry = REGISTRY) -> str:
+    """An instance of every PDU in diagnostic notation."""
+    parts = [tables.NOTICE, "# Examples, in CBOR diagnostic notation\n"]
+    parts.append("Every field is there, so as a whole not every one of these makes sense as a request.\n")
+    for cls in registry:
+        *_, (_, pdu, version) = [each for each in vectors.good(cls) if each[0] == "full"]
+        outer = {codec.VERSION: version, codec.TYPE: cls.SPEC.number, codec.ID: 1}
+        body = [
+            f"    {field.key}: {notation.diagnostic(value)}, / {field.name} /"
+            for field in cls.SPEC.fields
+            if (value := notation.body(pdu, version).get(field.key)) is not None
+        ]
+        lines = [f"  {key}: {value}, / {name} /" for (key, value), name in zip(outer.items(), _OUTER, strict=True)]
+        inner = ["  5: {", *body, "  }"] if body else ["  5: {}"]
+        parts.append("\n".join([f"## {cls.SPEC.name}\n", "```", "{", *lines, *inner, "}", "```\n"]))
+    return "\n".join(parts)
+
+
+_OUTER: Final = ("version", "type", "id")
+
+
+def with_coverage(root: Path) -> dict[str, str]:
+    """All files as they should be, the coverage matrix of this repository included."""
+    return {**generate(), "spec/generated/coverage.md": matrix.markdown(root)}
+
+
+def differing(root: Path, wanted: Mapping[str, str]) -> Iterator[str]:
+    """Files that are missing, differ, or should not be there; in the order of their names."""
+    found = {
+        path.relative_to(root).as_posix(): path
+        for folder in OWNED
+        for path in (root / folder).rglob("*")
+        if path.is_file()
+    }
+    for name in sorted({*wanted, *found}):
+        if name not in wanted or name not in found or found[name].read_bytes() != wanted[name].encode():
+            yield name
+
+
+def write(root: Path, wanted: Mapping[str, str]) -> list[str]:
+    """Make the files what they should be, and remove those that should not be there; returns what changed."""
+    changed = list(differing(root, wanted))
+    for name in changed:
+        path = root / name
+        if name in wanted:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(wanted[name].encode())
+        else:
+            path.unlink()
+    return changed
