@@ -152,7 +152,8 @@ async def _serve(config: ServerConfig) -> None:
             endpoint, renewal = await _listen(config, clock, door)
             try:
                 await stop.wait()
-                log.info("stopping")
+                oddities = ", ".join(f"{name} {count}" for name, count in sorted(endpoint.anomalies.items()))
+                log.info("stopping", extra={"anomalies": oddities})
                 endpoint.stop_accepting()
                 await drain(door.router)
             finally:

@@ -6,7 +6,6 @@ from typing import Final, NewType
 
 User = NewType("User", str)
 Room = NewType("Room", str)
-Cid = NewType("Cid", bytes)
 Device = NewType("Device", bytes)
 
 #: Accounts and rooms that people make: lower-case ASCII, so that no two names look alike.
