@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ from quicchat.server.feed import Feed
 from quicchat.server.handler import Dispatch, Handler
 from quicchat.server.model import Actor, SessionId
 from quicchat.server.router import Router
-from quicchat.transport.driver import Driver
+from quicchat.transport.driver import UNREAD, Driver
 from quicchat.transport.link import Link
 from quicchat.wire.chapters.messages import Message, Posted
 from quicchat.wire.chapters.session import Bye, Error, Goaway, Ok, Ping, Pong, StreamOpen, VersionRequest
@@ -86,9 +86,12 @@ class Session:
         self._waiting: deque[tuple[Pdu, _Request]] = deque()
         #: How the session ends once nothing runs any more; set by BYE, or when the server stops.
         self._parting: tuple[Code, str] | None = None
+        #: Requests not answered yet by stream, and the streams on which no more will come.
+        self._open: Counter[int | None] = Counter()
         self._half_closed: set[int] = set()
         self._recheck: asyncio.TimerHandle | None = None
-        self._driver = Driver(link, self._connection, self._on_events)
+        unread = max(UNREAD, 4 * house.backlog)
+        self._driver = Driver(link, self._connection, self._on_events, unread=unread)
 
     # For the router
 
@@ -116,10 +119,9 @@ class Session:
             match event:
                 case Received(sid, envelope) if isinstance(envelope.pdu, Pdu):
                     self._received(envelope.pdu, _Request(sid, envelope.id, _size(envelope.pdu)))
-                case Ended(sid, code):
+                case Ended(sid, None):
                     self._half_closed.add(sid)
-                    if code is None and not self._running:
-                        self._finish_halves()
+                    self._finish_half(sid)
                 case Lost(code, reason, _):
                     self._lost(code, reason)
 
@@ -136,11 +138,17 @@ class Session:
                 pass
             case _ if self._held + request.size > HELD:
                 self._send(Error.about(Code.RATE_LIMITED, retry_after=1000), request)
-            case _ if self._running < self._connection.limits.pipeline:
-                self._start(pdu, request)
             case _:
-                self._held += request.size
-                self._waiting.append((pdu, request))
+                self._open[request.sid] += 1
+                self._queue(pdu, request)
+
+    def _queue(self, pdu: Pdu, request: _Request) -> None:
+        """Start a request, or let it wait behind those that are pipelined."""
+        if self._running < self._connection.limits.pipeline:
+            self._start(pdu, request)
+        else:
+            self._held += request.size
+            self._waiting.append((pdu, request))
 
     def _negotiated(self, pdu: VersionRequest) -> None:
         version = self._connection.version or 0
@@ -166,6 +174,7 @@ class Session:
         handler = self._house.dispatch.request(type(pdu))
         if handler is None or not self._house.open:
             self._send(Error.about(Code.UNSUPPORTED if self._house.open else Code.DRAINING), request)
+            self._answered(request)
         else:
             self._run(handler, self._actor, pdu, request)
 
@@ -194,6 +203,7 @@ class Session:
         finally:
             self._running -= 1
             self._held -= request.size
+            self._answered(request)
             self._next()
 
     def _next(self) -> None:
@@ -203,8 +213,15 @@ class Session:
             self._held -= request.size
             self._start(pdu, request)
         if not self._running:
-            self._finish_halves()
             self._leave_when_done()
+
+    def _answered(self, request: _Request) -> None:
+        """One request less is open on its stream."""
+        if request.sid is not None and request.sid in self._open:
+            self._open[request.sid] -= 1
+            self._finish_half(request.sid)
+            if self._open[request.sid] <= 0:
+                del self._open[request.sid]
 
     # From effects to the wire
 
@@ -218,7 +235,7 @@ class Session:
                     answered = True
                 case Deliver():
                     self._house.router.deliver(effect)
-                case Admit():
+                case Admit() if not self.over.done():
                     self._admit(effect)
                     arrived = True
                 case Then(actor, pdu):
@@ -257,11 +274,11 @@ class Session:
         elif isinstance(pdu, Message):
             self._ask_for_proof()
 
-    def _finish_halves(self) -> None:
-        """The peer has sent all on these streams, and we have answered all."""
-        for sid in self._half_closed:
+    def _finish_half(self, sid: int) -> None:
+        """Where the peer has sent all on a stream, and we have answered all, it is over."""
+        if sid in self._half_closed and self._open[sid] <= 0:
             self._driver.finish(sid)
-        self._half_closed.clear()
+            self._half_closed.discard(sid)
 
     def _leave_when_done(self) -> None:
         if self._parting is None or self._running or self._connection.closing is not None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from quicchat.client.api import Chat
+from quicchat.client.login import Identity
 from quicchat.errors import Code, LinkLost, Refused
 from quicchat.protocol.events import Closed
-from quicchat.server.model import Stored
+from quicchat.server.model import Head, Stored
 from quicchat.transport.memory import MemoryLink
 from quicchat.wire.chapters.messages import Posted
-from tests.server.house import World, play, texts, world
+from tests.server.house import OPEN, World, play, texts, world
 
 
 def test_requests_that_wait_are_bounded() -> None:
@@ -72,6 +75,56 @@ def test_one_connection_that_misbehaves_disturbs_nobody(caplog: pytest.LogCaptur
 
     play(scenario)
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["handler failed"]
+
+
+def test_a_query_is_over_when_it_is_answered_whatever_else_runs() -> None:
+    """[3.7-5] P7: while one request takes long, hundreds of others on streams of their own come and go."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            alice = await here.enter("alice")
+            append = here.store.log.append
+
+            async def slowly(*what: Any, **more: Any) -> Stored:
+                await asyncio.sleep(60)
+                return await append(*what, **more)
+
+            here.store.log.append = slowly  # type: ignore[method-assign]
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(alice.post("general", "at last"))
+                for _ in range(300):
+                    assert await alice.rooms()
+
+    play(scenario)
+
+
+def test_who_is_gone_before_his_login_is_done_is_not_there() -> None:
+    """A9, R3.12: a client that vanishes during its login is not left online, and does not lock anybody out."""
+
+    async def scenario() -> None:
+        async with world(replace(OPEN, sessions="single")) as here:
+            bob = await here.enter("bob")
+            await (await here.enter("alice", device=b"A" * 16)).close()
+            admit = here.store.accounts.admit
+
+            async def slowly(*what: Any, **more: Any) -> tuple[Head, ...]:
+                await asyncio.sleep(5)
+                return await admit(*what, **more)
+
+            here.store.accounts.admit = slowly  # type: ignore[method-assign]
+            link = here.link()
+            chat = Chat(link, device=b"A" * 16)
+            login = asyncio.ensure_future(chat.open(Identity(user="alice", password="secret")))
+            await asyncio.sleep(1)
+            link.close(Code.NO_ERROR)
+            with pytest.raises(LinkLost):
+                await login
+            await asyncio.sleep(10)
+            here.store.accounts.admit = admit  # type: ignore[method-assign]
+            assert dict(await bob.members("general")) == {"alice": False, "bob": True}
+            assert (await here.enter("alice", device=b"B" * 16, sign_up=False)).lost is None
+
+    play(scenario)
 
 
 def test_what_outlives_the_server_is_left_in_peace() -> None:

@@ -119,7 +119,7 @@ class AccountService:
         if self._policy.sessions == "single" and any(each.device != actor.device for each in others):
             raise Refused(Code.ALREADY_LOGGED_IN)
         heads = await self._accounts.admit(attempt.user, actor.device, attempt.device_name, at=self._clock.now())
-        del self._attempts[actor.session]
+        self._attempts.pop(actor.session, None)
         answer = AuthOk(
             user=attempt.user,
             session=actor.session,
