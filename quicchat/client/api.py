@@ -38,7 +38,7 @@ from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello
 from quicchat.transport.link import Link
 from quicchat.wire import codec
-from quicchat.wire.chapters.messages import History, HistoryPage, Kind, Message, Post, Posted, Window
+from quicchat.wire.chapters.messages import History, HistoryPage, Kind, Message, Post, Posted, Window, recorded
 from quicchat.wire.chapters.presence import Presence, PresenceSet, PresenceSnapshot, Show
 from quicchat.wire.chapters.rooms import (
     EPHEMERAL,
@@ -268,19 +268,8 @@ class Chat:
 
     async def _post(self, post: Post) -> Posted:
         answer = await self._requests.ask(post, Posted)
-        self._fetch.take(
-            Message(
-                room=answer.room,
-                epoch=answer.epoch,
-                seq=answer.seq,
-                cid=post.cid,
-                sender=self.state.user,
-                kind=post.kind or Kind.TEXT,
-                ts=answer.ts,
-                text=post.text,
-                sent=post.sent,
-            )
-        )
+        user, epoch = self.state.user, answer.epoch
+        self._fetch.take(recorded(post, room=answer.room, epoch=epoch, seq=answer.seq, sender=user, ts=answer.ts))
         return answer
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from quicchat.errors import Code, LocalProtocolError
-from quicchat.wire.chapters.messages import Kind, Message, Posted, Recipient, Window
+from quicchat.wire.chapters.messages import Kind, Message, Post, Posted, Recipient, Window
 from tests.server.house import OPEN, heard, play, refusal, texts, world
 
 
@@ -127,6 +127,24 @@ def test_a_retry_is_stored_once() -> None:
             assert (again.seq, again.dup) == (first.seq, True)
             assert await refusal(alice.post("general", "other", cid=cid)) is Code.CID_CONFLICT
             assert await texts(bob, "general") == ["bob joined", "once"]
+
+    play(scenario)
+
+
+def test_all_that_a_post_carries_is_in_its_event() -> None:
+    """R0.15: whatever optional field a post has, its event has too, for the others, in history, and for the sender."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            alice, bob = await here.enter("alice"), await here.enter("bob")
+            facts = {"topic": "tea", "reply": 1, "refs": (1, 2), "mentions": ("bob",), "expires": 9, "sent": 7}
+            await alice._post(Post(room="general", cid=bytes(16), text="x", extra={33: 1}, **facts))  # type: ignore[arg-type]
+            for chat in (alice, bob):
+                event = [each for each in await heard(chat) if isinstance(each, Message)][-1]
+                stored = (await chat.history("general"))[-1]
+                for each in (event, stored):
+                    assert {name: getattr(each, name) for name in facts} == facts
+                    assert each.extra == {33: 1}
 
     play(scenario)
 

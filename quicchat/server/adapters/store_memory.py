@@ -25,7 +25,7 @@ from quicchat.server.model import (
     is_standing,
 )
 from quicchat.server.ports import Accounts, Log, Rooms
-from quicchat.wire.chapters.messages import Kind, Message, Post, Window
+from quicchat.wire.chapters.messages import Kind, Message, Post, Window, recorded
 from quicchat.wire.chapters.rooms import EPHEMERAL
 from quicchat.wire.codec import encode_body
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User
@@ -277,24 +277,8 @@ class MemoryLog:
                 raise Refused(Code.CID_CONFLICT)
             return Stored(message=earlier, dup=True)
         found = state.room_of(room, sender) or self._unopened(room, sender)
-        message = Message(
-            room=room,
-            epoch=found.epoch,
-            seq=len(found.log) + 1,
-            cid=post.cid,
-            sender=sender,
-            device=device,
-            kind=kind,
-            ts=at,
-            text=post.text,
-            topic=post.topic,
-            reply=post.reply,
-            refs=post.refs,
-            mentions=post.mentions,
-            expires=post.expires,
-            sent=post.sent,
-            extra=post.extra,
-        )
+        place = len(found.log) + 1
+        message = recorded(post, room=room, epoch=found.epoch, seq=place, sender=sender, device=device, ts=at)
         if len(post.extra or ()) > EXTRA_PAIRS or len(body := encode_body(message, version=2)) > BODY_BYTES:
             raise Refused(Code.MSG_TOO_LARGE)
         state.rooms.setdefault(room, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 from quicchat.wire.fields import BODY, CID, DEVICE, EPOCH, MILLISECONDS, ROOM, SEQ, USER, USERS
 from quicchat.wire.registry import CLIENT, SERVER, Pdu, Via, key, pdu
@@ -133,6 +134,23 @@ class HistoryPage(Pdu):
     first: int = key(3, SEQ, "the first place still kept")
     head: int = key(4, SEQ, "the last place taken")
     events: tuple[bytes, ...] = key(5, Array(Bytes(65_536, 1), PAGE), "MSG bodies")
+
+
+#: The fields that a message has from its post, "as sent".
+_AS_SENT = sorted(
+    {field.name for field in Post.SPEC.fields} & {field.name for field in Message.SPEC.fields} - {"room", "kind"}
+)
+
+
+def recorded(
+    post: Post, *, room: str, epoch: int | None, seq: int, sender: str, ts: int, device: bytes | None = None
+) -> Message:
+    """The event that a post becomes at its place in the log: every field that both have goes over as it was sent."""
+    as_sent: dict[str, Any] = {name: getattr(post, name) for name in _AS_SENT}
+    kind = post.kind or Kind.TEXT
+    return Message(
+        room=room, epoch=epoch, seq=seq, sender=sender, device=device, kind=kind, ts=ts, extra=post.extra, **as_sent
+    )
 
 
 ROWS: Rows = tuple(stay((State.READY,), Post, Posted, Message, Receipt, History, HistoryPage))

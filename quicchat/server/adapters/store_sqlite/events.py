@@ -10,7 +10,7 @@ from quicchat.errors import Code, Refused, RemoteProtocolError
 from quicchat.server.model import Stored
 from quicchat.wire.chapters.messages import Kind, Message, Post
 from quicchat.wire.codec import decode_body, encode_body
-from quicchat.wire.names import Device, Room, User
+from quicchat.wire.names import Room, User
 from quicchat.wire.types import MAX_PAIRS
 
 #: What is stored must fit a frame of 64 KiB again, alone in HISTORY_R, and its fields a map.
@@ -25,28 +25,6 @@ FIRST: Final = """coalesce(
     (SELECT min(event.seq) FROM event WHERE event.room = room.id AND event.epoch = room.epoch), 1)"""
 INSERT: Final = "INSERT INTO event (room, epoch, seq, sender, cid, body) VALUES "
 ROW: Final = "(?, ?, ?, ?, ?, ?)"
-
-
-def posted(room: Room, epoch: int, seq: int, sender: User, device: Device, post: Post, at: int) -> Message:
-    """The event that a post becomes."""
-    return Message(
-        room=room,
-        epoch=epoch,
-        seq=seq,
-        cid=post.cid,
-        sender=sender,
-        device=device,
-        kind=post.kind or Kind.TEXT,
-        ts=at,
-        text=post.text,
-        topic=post.topic,
-        reply=post.reply,
-        refs=post.refs,
-        mentions=post.mentions,
-        expires=post.expires,
-        sent=post.sent,
-        extra=post.extra,
-    )
 
 
 def is_repeat(message: Message, room: Room, post: Post) -> bool:

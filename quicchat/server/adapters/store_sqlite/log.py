@@ -17,13 +17,12 @@ from quicchat.server.adapters.store_sqlite.events import (
     encoded,
     find,
     is_repeat,
-    posted,
 )
 from quicchat.server.adapters.store_sqlite.reader import Reader
 from quicchat.server.adapters.store_sqlite.rooms import is_account, place
 from quicchat.server.adapters.store_sqlite.writer import Writer, one_by_one
 from quicchat.server.model import Page, Stored
-from quicchat.wire.chapters.messages import Post, Window
+from quicchat.wire.chapters.messages import Post, Window, recorded
 from quicchat.wire.names import Device, Room, User, direct, parties
 
 _PLACES: Final = f"""
@@ -90,7 +89,7 @@ def _append_plain(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[
     for room, sender, device, post, at in asks:
         number, epoch, _ = places[room, sender]
         heads[number] = seq = heads[number] + 1
-        message = posted(room, epoch, seq, sender, device, post, at)
+        message = recorded(post, room=room, epoch=epoch, seq=seq, sender=sender, device=device, ts=at)
         try:
             values += (number, epoch, seq, sender, post.cid, encoded(message))
         except Refused:
@@ -114,7 +113,7 @@ def _append(connection: sqlite3.Connection, ask: _Ask) -> Stored:
     if found is None:
         _check_direct(connection, room, sender)
     number, epoch, head = found or (None, 1, 0)
-    message = posted(room, epoch, head + 1, sender, device, post, at)
+    message = recorded(post, room=room, epoch=epoch, seq=head + 1, sender=sender, device=device, ts=at)
     body = encoded(message)
     if number is None:
         number = _open_direct(connection, room)
