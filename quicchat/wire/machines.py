@@ -2,6 +2,8 @@
 
     START -> NEGOTIATING -> AUTHENTICATING <-> STARTED -> CHALLENGED -> PROVING -> READY -> DRAINING -> CLOSED
                                            <-> SIGNING_UP
+                                           <-> RESUMING -> READY
+             NEGOTIATING -> EARLY -> RESUMING, where RESUME leaves before VERSION_RESPONSE has come
 
 Each step of the login is a state of its own, because the same PDU coming twice, or crossing its own answer,
 would otherwise part the two ends (see `machine.Machine`). DRAINING allows every word that was legal before

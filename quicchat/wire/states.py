@@ -14,11 +14,13 @@ class State(Enum):
 
     START = "start"
     NEGOTIATING = "negotiating"
+    EARLY = "early"
     AUTHENTICATING = "authenticating"
     STARTED = "started"
     CHALLENGED = "challenged"
     PROVING = "proving"
     SIGNING_UP = "signing-up"
+    RESUMING = "resuming"
     READY = "ready"
     DRAINING = "draining"
     CLOSED = "closed"
@@ -28,7 +30,7 @@ class State(Enum):
 
 
 #: The states between negotiation and login.
-LOGIN = (State.AUTHENTICATING, State.STARTED, State.CHALLENGED, State.PROVING, State.SIGNING_UP)
+LOGIN = (State.AUTHENTICATING, State.STARTED, State.CHALLENGED, State.PROVING, State.SIGNING_UP, State.RESUMING)
 Rows = tuple[Row[State], ...]
 
 

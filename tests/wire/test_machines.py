@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from quicchat.wire.chapters.accounts import AuthChallenge, AuthOk, AuthResponse, AuthStart, Signup
+from quicchat.wire.chapters.accounts import AuthChallenge, AuthOk, AuthResponse, AuthStart, Resume, Resumed, Signup
 from quicchat.wire.chapters.messages import Message, Post
 from quicchat.wire.chapters.session import Bye, Error, Goaway, Ok, Ping, Pong, VersionRequest, VersionResponse
 from quicchat.wire.machine import Letter, MalformedMachine
@@ -80,7 +80,10 @@ def test_s3_the_first_word_is_version_request() -> None:
         "VERSION_RESPONSE(rejected)",
         "ERROR(fatal)",
     }
-    assert legal(State.NEGOTIATING, Role.CLIENT) == {"ERROR(fatal)"}
+    # RESUME may leave before the answer has come, so that it fits the first flight; nothing may follow it.
+    assert legal(State.NEGOTIATING, Role.CLIENT) == {"RESUME", "ERROR(fatal)"}
+    assert legal(State.EARLY, Role.CLIENT) == {"ERROR(fatal)"}
+    assert legal(State.EARLY, Role.SERVER) == legal(State.NEGOTIATING, Role.SERVER)
 
 
 def test_s4_negotiation_happens_once() -> None:
@@ -88,21 +91,20 @@ def test_s4_negotiation_happens_once() -> None:
     for state in State:
         if state not in (State.START, State.CLOSED):
             assert CONNECTION.step(state, Role.CLIENT, Letter(VersionRequest)) is None
-            assert not {str(x) for x in Letter.all_of(VersionResponse)} & (
-                legal(state, Role.SERVER) if state is not State.NEGOTIATING else set()
-            )
+            responses = {str(x) for x in Letter.all_of(VersionResponse)} & legal(state, Role.SERVER)
+            assert bool(responses) is (state in (State.NEGOTIATING, State.EARLY))
 
 
 def test_s5_no_login_when_logged_in() -> None:
     """S5: READY knows no word of the login."""
-    for cls in (AuthStart, AuthChallenge, AuthResponse, AuthOk, Signup):
+    for cls in (AuthStart, AuthChallenge, AuthResponse, AuthOk, Signup, Resume, Resumed):
         for by in Role:
             assert CONNECTION.step(State.READY, by, Letter(cls)) is None
 
 
 def test_r1_9_nothing_is_said_before_login() -> None:
     """R1.9: MSG_SEND in AUTHENTICATING is an error, and so is all but login, health and farewell."""
-    allowed = {"AUTH_START", "AUTH_RESPONSE", "SIGNUP", "PING", "PONG", "BYE", "ERROR(fatal)"}
+    allowed = {"AUTH_START", "AUTH_RESPONSE", "SIGNUP", "RESUME", "PING", "PONG", "BYE", "ERROR(fatal)"}
     for state in LOGIN:
         assert legal(state, Role.CLIENT) <= allowed
         assert CONNECTION.step(state, Role.CLIENT, Letter(Post)) is None
@@ -116,6 +118,7 @@ def test_r1_9_nothing_is_said_before_login() -> None:
         [AuthStart(mechanism="X", user="a", data=b""), Error(code=0x201)],
         [Signup(user="a", salt=bytes(16), iterations=1, stored_key=bytes(32), server_key=bytes(32)), Ok()],
         [Signup(user="a", salt=bytes(16), iterations=1, stored_key=bytes(32), server_key=bytes(32)), Error(code=0x207)],
+        [Resume(token=bytes(32), have=(), outstanding=()), Error(code=0x204)],
     ],
     ids=lambda words: words[-1].SPEC.name + "-after-" + words[-2].SPEC.name,
 )
@@ -134,6 +137,24 @@ def test_the_login_step_by_step(words: list[Pdu]) -> None:
         assert CONNECTION.after(State.PROVING, Role.SERVER, Error(code=0x201)) is State.AUTHENTICATING
     else:
         assert at is State.AUTHENTICATING
+
+
+def test_resuming_has_its_place_before_and_after_the_negotiation() -> None:
+    """[4.3-4], design §3: RESUME in the first flight and later end in one state; a refusal leads to the login."""
+    resume = Resume(token=bytes(32), have=(), outstanding=())
+    accepted = VersionResponse(version=2, versions=(2,))
+    early = CONNECTION.after(State.NEGOTIATING, Role.CLIENT, resume)
+    assert early is State.EARLY
+    late = CONNECTION.after(State.NEGOTIATING, Role.SERVER, accepted)
+    assert late is State.AUTHENTICATING
+    assert CONNECTION.after(early, Role.SERVER, accepted) is State.RESUMING
+    assert CONNECTION.after(late, Role.CLIENT, resume) is State.RESUMING
+    assert CONNECTION.after(early, Role.SERVER, VersionResponse(version=0, versions=(2,))) is State.CLOSED
+    assert CONNECTION.step(State.RESUMING, Role.SERVER, Letter(Resumed)) is State.READY
+    assert CONNECTION.after(State.RESUMING, Role.SERVER, Error(code=0x204)) is State.AUTHENTICATING
+    for state in State:
+        if state not in (State.NEGOTIATING, State.AUTHENTICATING, State.DRAINING, State.CLOSED):
+            assert CONNECTION.after(state, Role.CLIENT, resume) is None
 
 
 def test_what_is_legal_in_every_living_state() -> None:

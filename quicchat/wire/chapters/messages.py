@@ -5,14 +5,27 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from quicchat.wire.fields import BODY, CID, DEVICE, EPOCH, MILLISECONDS, ROOM, SEQ, USER, USERS
+from quicchat.wire.chapters.rooms import Rank
+from quicchat.wire.fields import BODY, CID, COUNT, DEVICE, EPOCH, MILLISECONDS, ROOM, SEQ, SHORT, USER, USERS
 from quicchat.wire.registry import CLIENT, SERVER, Pdu, Via, key, pdu
 from quicchat.wire.states import Rows, State, stay
-from quicchat.wire.types import Array, Bool, Bytes, Choice, Text, Uint
+from quicchat.wire.types import Array, Bool, Bytes, Choice, Text, Tuple, Uint
 
 _ROOM_CARRYING = Via.CONTROL | Via.ROOM
 _ASKED = Via.CONTROL | Via.QUERY
 PAGE = 200
+#: Messages in one MSG_SEND_MANY, at most.
+MANY = 64
+#: The longest body of a message, in bytes; what does not fit `text` is put aside first and attached.
+LONGEST = 1_048_576
+#: Bytes in one BODY_PUT or BODY_R.
+PIECE = 49_152
+#: The media type of the attachment that is the whole of a text whose beginning stands in `text`.
+WHOLE = "text/plain;whole"
+
+_DIGEST = Bytes(32, 32)
+_ATTACHMENTS = Array(Tuple((_DIGEST, Uint(LONGEST), SHORT)), 16)
+Attachments = tuple[tuple[bytes, int, str], ...]
 
 
 class Kind(IntEnum):
@@ -31,10 +44,13 @@ class Kind(IntEnum):
     TOPIC = 11
     ROLE = 12
     KEY = 13
+    PIN = 14
 
 
 #: What a client may post; the other kinds are facts that the server records.
-POSTABLE = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE})
+POSTABLE = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE, Kind.EDIT, Kind.RETRACT, Kind.REACT, Kind.PIN})
+#: The kinds that say something of their own; the other postable ones are about one earlier event, named in `refs`.
+SAID = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE})
 #: The kinds of version 1; to a version-1 client every other one is a notice with its fallback text.
 KINDS_OF_VERSION_1 = frozenset({Kind.TEXT, Kind.NOTICE})
 
@@ -53,6 +69,7 @@ class Window(IntEnum):
     AFTER = 2
     AROUND = 3
     LATEST = 4
+    BETWEEN = 5
 
 
 @pdu(0x30, "MSG_SEND", by=CLIENT, via=_ROOM_CARRYING, section="6.1")
@@ -68,6 +85,9 @@ class Post(Pdu):
     reply: int | None = key(7, SEQ, "place of the message answered", default=None, since=2)
     refs: tuple[int, ...] | None = key(8, Array(SEQ, 32), "places this is about", default=None, since=2)
     mentions: tuple[str, ...] | None = key(9, USERS, "who is named", default=None, since=2)
+    attachments: Attachments | None = key(
+        10, _ATTACHMENTS, "[SHA-256, bytes, media type] of what was put aside before", default=None, since=2
+    )
     expires: int | None = key(12, MILLISECONDS, "when to forget it, Unix ms", default=None, since=2)
     sent: int | None = key(13, MILLISECONDS, "the sender's clock, Unix ms", default=None)
 
@@ -102,8 +122,11 @@ class Message(Pdu):
     reply: int | None = key(11, SEQ, "as sent", default=None, since=2)
     refs: tuple[int, ...] | None = key(12, Array(SEQ, 32), "as sent", default=None, since=2)
     mentions: tuple[str, ...] | None = key(13, USERS, "as sent", default=None, since=2)
+    attachments: Attachments | None = key(14, _ATTACHMENTS, "as sent", default=None, since=2)
     expires: int | None = key(16, MILLISECONDS, "as sent", default=None, since=2)
     sent: int | None = key(17, MILLISECONDS, "as sent", default=None)
+    by: str | None = key(18, USER, "who made him leave, where it was another", default=None, since=2)
+    rank: Rank | None = key(19, Choice(Rank), "of a ROLE event: what who is mentioned is now", default=None, since=2)
 
 
 @pdu(0x33, "RECEIPT", by=CLIENT, via=_ROOM_CARRYING, section="6.4", since=2)
@@ -113,6 +136,76 @@ class Receipt(Pdu):
     room: str = key(1, ROOM, "which room")
     delivered: int | None = key(2, SEQ, "held by this device", default=None)
     read: int | None = key(3, SEQ, "read by the user", default=None)
+    private: bool | None = key(4, Bool(), "nobody else is told what was read", default=None)
+
+
+@pdu(0x34, "RECEIPT_EVENT", by=SERVER, via=_ROOM_CARRYING, section="6.4", since=2)
+class ReceiptEvent(Pdu):
+    """How far others have come, told to those whose messages these are; or how far oneself has, on any device."""
+
+    room: str = key(1, ROOM, "which room")
+    user: str | None = key(2, USER, "who; absent where only `count` is told", default=None)
+    delivered: int | None = key(3, SEQ, "held by a device of his", default=None)
+    read: int | None = key(4, SEQ, "read by him", default=None)
+    at: int | None = key(5, MILLISECONDS, "when, server's clock", default=None)
+    unread: int | None = key(6, COUNT, "of oneself: events after `read`", default=None)
+    mentions: int | None = key(7, COUNT, "of oneself: those after `read` that name one", default=None)
+    count: int | None = key(8, COUNT, "in larger rooms: how many hold everything up to `delivered`", default=None)
+
+
+@pdu(0x35, "MSG_SEND_MANY", by=CLIENT, via=_ROOM_CARRYING, section="6.1", since=2)
+class PostMany(Pdu):
+    """Several MSG_SEND at once, in order; each gets its MSG_ACK, or its ERROR with the cid as detail, then OK."""
+
+    posts: tuple[bytes, ...] = key(1, Array(Bytes(65_000, 1), MANY), "bodies of MSG_SEND")
+
+
+@pdu(0x36, "RECEIPTS", by=CLIENT, via=_ASKED, section="6.4", since=2, replay_safe=True)
+class ListReceipts(Pdu):
+    """Asks how far the others in a room have come; answered by RECEIPTS_R."""
+
+    room: str = key(1, ROOM, "which room")
+
+
+@pdu(0x37, "RECEIPTS_R", by=SERVER, via=_ASKED, section="6.4", since=2)
+class ReceiptList(Pdu):
+    """How far the others have come: by name in small rooms, as a count in larger ones, empty in very large ones."""
+
+    room: str = key(1, ROOM, "which room")
+    people: tuple[tuple[str, int, int, int], ...] = key(
+        2, Array(Tuple((USER, SEQ, SEQ, MILLISECONDS)), 32), "[user, delivered, read, when]"
+    )
+    count: int | None = key(3, COUNT, "in larger rooms: how many hold everything", default=None)
+
+
+@pdu(0x38, "BODY_PUT", by=CLIENT, via=Via.QUERY, section="6.10", since=2)
+class PutBody(Pdu):
+    """Puts a piece of a long body aside, pieces in order, before the message that names it; answered by OK."""
+
+    digest: bytes = key(1, _DIGEST, "SHA-256 of the whole")
+    size: int = key(2, Uint(LONGEST, 1), "bytes of the whole")
+    offset: int = key(3, Uint(LONGEST), "where this piece begins")
+    data: bytes = key(4, Bytes(PIECE, 1), "the piece")
+
+
+@pdu(0x39, "BODY_GET", by=CLIENT, via=_ASKED, section="6.10", since=2, replay_safe=True)
+class GetBody(Pdu):
+    """Asks for a piece of a body that a message names; answered by BODY_R."""
+
+    room: str = key(1, ROOM, "where the message is")
+    seq: int = key(2, SEQ, "its place")
+    digest: bytes = key(3, _DIGEST, "which attachment")
+    offset: int = key(4, Uint(LONGEST), "where the piece begins")
+
+
+@pdu(0x3A, "BODY_R", by=SERVER, via=_ASKED, section="6.10", since=2)
+class BodyPiece(Pdu):
+    """A piece of a body, as long as a frame allows or to the end."""
+
+    digest: bytes = key(1, _DIGEST, "SHA-256 of the whole")
+    size: int = key(2, Uint(LONGEST, 1), "bytes of the whole")
+    offset: int = key(3, Uint(LONGEST), "where this piece begins")
+    data: bytes = key(4, Bytes(PIECE), "the piece")
 
 
 @pdu(0x43, "HISTORY", by=CLIENT, via=_ASKED, section="6.5", since=2, replay_safe=True)
@@ -120,9 +213,10 @@ class History(Pdu):
     """Asks for a page of a room's log; answered by HISTORY_R."""
 
     room: str = key(1, ROOM, "which room")
-    window: Window = key(2, Choice(Window), "1 before, 2 after, 3 around, 4 latest")
+    window: Window = key(2, Choice(Window), "1 before, 2 after, 3 around, 4 latest, 5 between")
     anchor: int | None = key(3, SEQ, "the place to start from; not for latest", default=None)
     limit: int | None = key(4, Uint(PAGE, 1), "events to a page", default=None)
+    until: int | None = key(5, SEQ, "only for between: the place where to stop, itself left out", default=None)
 
 
 @pdu(0x44, "HISTORY_R", by=SERVER, via=_ASKED, section="6.5", since=2)
@@ -134,6 +228,44 @@ class HistoryPage(Pdu):
     first: int = key(3, SEQ, "the first place still kept")
     head: int = key(4, SEQ, "the last place taken")
     events: tuple[bytes, ...] = key(5, Array(Bytes(65_536, 1), PAGE), "MSG bodies")
+
+
+@pdu(0x45, "SEARCH", by=CLIENT, via=_ASKED, section="6.8", since=2)
+class Search(Pdu):
+    """Asks for messages with all of these words, newest first; answered by SEARCH_R."""
+
+    words: str = key(1, Text(256, 1), "words, or their beginnings with *")
+    room: str | None = key(2, ROOM, "where; everywhere one is when absent", default=None)
+    after: bytes | None = key(3, Bytes(64, 1), "`next` of the page before", default=None)
+    limit: int | None = key(4, Uint(PAGE, 1), "messages to a page", default=None)
+
+
+@pdu(0x46, "SEARCH_R", by=SERVER, via=_ASKED, section="6.8", since=2)
+class Found(Pdu):
+    """A page of messages found; each is the body of a MSG."""
+
+    events: tuple[bytes, ...] = key(1, Array(Bytes(65_536, 1), PAGE), "MSG bodies")
+    next: bytes | None = key(2, Bytes(64, 1), "to ask for the page that follows; absent after the last", default=None)
+
+
+@pdu(0x47, "TARGETS", by=CLIENT, via=_ASKED, section="6.9", since=2, replay_safe=True)
+class ListTargets(Pdu):
+    """Asks for one's conversations and how far they have gone, by name; answered by TARGETS_R."""
+
+    after: str | None = key(1, ROOM, "the last name of the page before", default=None)
+    limit: int | None = key(2, Uint(PAGE, 1), "conversations to a page", default=None)
+
+
+@pdu(0x48, "TARGETS_R", by=SERVER, via=_ASKED, section="6.9", since=2)
+class TargetList(Pdu):
+    """A page of conversations."""
+
+    targets: tuple[tuple[str, int, int, int, int, int], ...] = key(
+        1,
+        Array(Tuple((ROOM, EPOCH, SEQ, SEQ, COUNT, COUNT)), PAGE),
+        "[room, epoch, head, read, events unread, those of them that name one]",
+    )
+    more: bool = key(2, Bool(), "whether another page follows")
 
 
 #: The fields that a message has from its post, "as sent".
@@ -153,4 +285,12 @@ def recorded(
     )
 
 
-ROWS: Rows = tuple(stay((State.READY,), Post, Posted, Message, Receipt, History, HistoryPage))
+ROWS: Rows = tuple(
+    stay(
+        (State.READY,),
+        *(Post, PostMany, Posted, Message),
+        *(Receipt, ReceiptEvent, ListReceipts, ReceiptList),
+        *(PutBody, GetBody, BodyPiece),
+        *(History, HistoryPage, Search, Found, ListTargets, TargetList),
+    )
+)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from quicchat.wire.fields import LINE, MILLISECONDS, SHORT, USER
-from quicchat.wire.registry import CLIENT, SERVER, Pdu, Via, key, pdu
+from quicchat.wire.fields import LINE, MILLISECONDS, ROOM, SHORT, USER
+from quicchat.wire.registry import BOTH, CLIENT, SERVER, Pdu, Via, key, pdu
 from quicchat.wire.states import Rows, State, stay
-from quicchat.wire.types import Array, Bool, Choice, Tuple
+from quicchat.wire.types import Array, Bool, Choice, Tuple, Uint
+
+#: The longest that a TYPING and a TICK are believed, in ms.
+TYPING_TTL = 6_000
+TICK_TTL = 120_000
 
 
 class Show(IntEnum):
@@ -25,6 +29,9 @@ class PresenceSet(Pdu):
 
     show: Show = key(1, Choice(Show), "0 offline, 1 online, 2 away, 3 busy")
     status: str | None = key(2, LINE, "in one's own words", default=None)
+    hold: bool | None = key(
+        3, Bool(), "this session is sent no messages until it says otherwise, and counts as absent", default=None
+    )
 
 
 @pdu(0x51, "PRESENCE", by=SERVER, via=Via.CONTROL, section="7.2", since=2)
@@ -46,6 +53,32 @@ class PresenceSnapshot(Pdu):
     users: tuple[tuple[str, bool, str], ...] = key(
         1, Array(Tuple((USER, Bool(), SHORT)), 512), "[user, whether online, peer address where the operator shows it]"
     )
+    standings: tuple[tuple[Show, int], ...] | None = key(
+        2,
+        Array(Tuple((Choice(Show), MILLISECONDS)), 512),
+        "of each user, in the same order: [show, since when; when last seen for those who are offline, 0 unknown]",
+        default=None,
+        since=2,
+    )
 
 
-ROWS: Rows = tuple(stay((State.READY,), PresenceSet, Presence, PresenceSnapshot))
+@pdu(0x53, "TYPING", by=BOTH, via=Via.DATAGRAM, section="7.4", since=2)
+class Typing(Pdu):
+    """Somebody is writing in a room, for the next moments; nothing follows from it."""
+
+    room: str = key(1, ROOM, "which room")
+    user: str | None = key(2, USER, "from the server: who", default=None)
+    counter: int = key(3, Uint(), "grows with each; what is not newer than the last one is passed over")
+    ttl: int = key(4, Uint(TYPING_TTL), "ms until it is forgotten; 0: he stopped")
+
+
+@pdu(0x54, "TICK", by=BOTH, via=Via.DATAGRAM, section="7.4", since=2)
+class Tick(Pdu):
+    """Somebody is there at his keyboard, for the next while; nothing follows from it."""
+
+    user: str | None = key(1, USER, "from the server: who", default=None)
+    counter: int = key(2, Uint(), "as in TYPING")
+    ttl: int = key(3, Uint(TICK_TTL), "ms until it is forgotten")
+
+
+ROWS: Rows = tuple(stay((State.READY,), PresenceSet, Presence, PresenceSnapshot, Typing, Tick))

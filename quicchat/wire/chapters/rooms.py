@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from quicchat.wire.fields import COUNT, EPOCH, LINE, ROOM, SEQ, SHORT, USER
-from quicchat.wire.registry import CLIENT, SERVER, Pdu, Via, key, pdu
+from quicchat.wire.registry import BOTH, CLIENT, SERVER, Pdu, Via, key, pdu
 from quicchat.wire.states import Rows, State, stay
-from quicchat.wire.types import Array, Bool, Tuple, Uint
+from quicchat.wire.types import Array, Bool, Choice, Tuple, Uint
 
 _ASKED = Via.CONTROL | Via.QUERY
-#: Bits of a room's policy.
+#: Bits of a room's policy: it ends with its last member; who enters needs an invitation.
 EPHEMERAL = 1
+INVITE_ONLY = 2
+
+
+class Rank(IntEnum):
+    """What somebody may do in a room, whether he is in or not; MEMBER unless somebody said otherwise."""
+
+    OUTCAST = 0
+    VISITOR = 1
+    MEMBER = 2
+    MODERATOR = 3
+    OWNER = 4
 
 
 @pdu(0x20, "ROOM_CREATE", by=CLIENT, via=Via.CONTROL, section="5.1", since=2)
@@ -18,7 +31,9 @@ class Create(Pdu):
 
     room: str = key(1, ROOM, "the new room's name")
     topic: str | None = key(2, LINE, "what it is about", default=None)
-    policy: int | None = key(3, Uint(0xFFFF), "bit 0: ends when the last member leaves", default=None)
+    policy: int | None = key(
+        3, Uint(0xFFFF), "bit 0: ends when the last member leaves; bit 1: by invitation only", default=None
+    )
 
 
 @pdu(0x21, "ROOM_JOIN", by=CLIENT, via=Via.CONTROL, section="5.2", since=2)
@@ -70,6 +85,7 @@ class RoomState(Pdu):
     mentions: int | None = key(9, COUNT, "of which name the user", default=None)
     members: int | None = key(10, COUNT, "how many are in", default=None)
     policy: int | None = key(11, Uint(0xFFFF), "as in ROOM_CREATE", default=None)
+    rank: Rank | None = key(12, Choice(Rank), "the user's own", default=None)
 
 
 @pdu(0x26, "MEMBERS", by=CLIENT, via=_ASKED, section="5.5", since=2)
@@ -86,8 +102,47 @@ class MemberList(Pdu):
     """A page of members."""
 
     room: str = key(1, ROOM, "which room")
-    members: tuple[tuple[str, bool], ...] = key(2, Array(Tuple((USER, Bool())), 200), "[user, whether online]")
+    members: tuple[tuple[str, bool, Rank], ...] = key(
+        2, Array(Tuple((USER, Bool(), Choice(Rank))), 200), "[user, whether online, 0 outcast .. 4 owner]"
+    )
     more: bool = key(3, Bool(), "whether another page follows")
+
+
+@pdu(0x28, "ROOM_SET", by=CLIENT, via=Via.CONTROL, section="5.10", since=2)
+class SetRoom(Pdu):
+    """Changes a room, for moderators; what is absent stays; answered by OK."""
+
+    room: str = key(1, ROOM, "which room")
+    topic: str | None = key(2, LINE, "what it is about; recorded as an event", default=None)
+    policy: int | None = key(3, Uint(0xFFFF), "as in ROOM_CREATE; for owners", default=None)
+    secret: str | None = key(4, SHORT, "to be told in ROOM_JOIN, empty for none; for owners", default=None)
+
+
+@pdu(0x29, "INVITE", by=BOTH, via=Via.CONTROL, section="5.8", since=2)
+class Invite(Pdu):
+    """From a client: lets somebody in; answered by OK. From the server: somebody let this user in."""
+
+    room: str = key(1, ROOM, "which room")
+    user: str = key(2, USER, "who is invited; from the server: who invites")
+
+
+@pdu(0x2A, "KICK", by=CLIENT, via=Via.CONTROL, section="5.9", since=2)
+class Kick(Pdu):
+    """Puts somebody out of a room, and with `ban` for good; recorded; answered by OK."""
+
+    room: str = key(1, ROOM, "which room")
+    user: str = key(2, USER, "whom")
+    reason: str | None = key(3, LINE, "for everybody to read", default=None)
+    ban: bool | None = key(4, Bool(), "he becomes an outcast, in or not", default=None)
+
+
+@pdu(0x2B, "ROLE", by=CLIENT, via=Via.CONTROL, section="5.9", since=2)
+class SetRank(Pdu):
+    """Changes what somebody may do in a room; recorded; answered by OK."""
+
+    room: str = key(1, ROOM, "which room")
+    user: str = key(2, USER, "whom")
+    rank: Rank = key(3, Choice(Rank), "0 outcast, 1 visitor (muted), 2 member, 3 moderator, 4 owner")
 
 
 @pdu(0x2C, "ROOM_HEAD", by=SERVER, via=Via.CONTROL | Via.ROOM, section="5.6", since=2)
@@ -100,5 +155,9 @@ class RoomHead(Pdu):
 
 
 ROWS: Rows = tuple(
-    stay((State.READY,), Create, Join, Leave, ListRooms, RoomList, RoomState, ListMembers, MemberList, RoomHead)
+    stay(
+        (State.READY,),
+        *(Create, Join, Leave, ListRooms, RoomList, RoomState, ListMembers, MemberList),
+        *(SetRoom, Invite, Kick, SetRank, RoomHead),
+    )
 )

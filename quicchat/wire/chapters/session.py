@@ -148,12 +148,14 @@ ROWS: Rows = (
     move(State.START, Role.CLIENT, VersionRequest, State.NEGOTIATING),
     move(State.NEGOTIATING, Role.SERVER, VersionResponse, State.AUTHENTICATING, outcome="accepted"),
     move(State.NEGOTIATING, Role.SERVER, VersionResponse, State.CLOSED, outcome="rejected"),
+    move(State.EARLY, Role.SERVER, VersionResponse, State.RESUMING, outcome="accepted"),
+    move(State.EARLY, Role.SERVER, VersionResponse, State.CLOSED, outcome="rejected"),
     *stay(_LIVE, Ping, Pong),
     *stay((State.READY,), Ok, Echo, StreamOpen),
     # Any end may declare the connection dead, at any time.
     *(
         move(state, by, Error, State.CLOSED, outcome="fatal")
-        for state in (State.START, State.NEGOTIATING, *_LIVE)
+        for state in (State.START, State.NEGOTIATING, State.EARLY, *_LIVE)
         for by in Role
     ),
     *(move(State.READY, by, Error, State.READY, outcome="refused") for by in Role),
