@@ -170,13 +170,15 @@ class Refused(QuicchatError):
 
 
 class LinkLost(QuicchatError):
-    """The connection ended. `code` is the application or transport close code; `remote` tells who closed."""
+    """The connection ended. `remote` tells who closed; without `application` the code is the transport's."""
 
-    def __init__(self, code: int, reason: str = "", *, remote: bool = True) -> None:
+    def __init__(self, code: int, reason: str = "", *, remote: bool = True, application: bool = True) -> None:
         self.code = code
         self.reason = reason
         self.remote = remote
-        super().__init__(f"{describe(code)}{': ' + reason if reason else ''}")
+        self.application = application
+        name = describe(code) if application else f"0x{code:x}"
+        super().__init__(f"{name}{': ' + reason if reason else ''}")
 
 
 class UsageError(QuicchatError):

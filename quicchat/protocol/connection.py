@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from quicchat.errors import MEANINGS, Code, LocalProtocolError, RemoteProtocolError
-from quicchat.protocol.channels import Channel, Channels, Ended
+from quicchat.protocol import writing
+from quicchat.protocol.channels import Channel, Channels
 from quicchat.protocol.closing import DRAIN, Closing, brief, closed
 from quicchat.protocol.conduct import HELD_FRAME, Conduct
-from quicchat.protocol.events import Bytes, Closed, Datagram, LinkEvent, Reset, Stopped
+from quicchat.protocol.events import Bytes, Closed, Datagram, Established, LinkEvent, Reset, Stopped
 from quicchat.protocol.health import Health
 from quicchat.protocol.judgement import (
+    DATAGRAMS,
     FORGIVING,
     PUSHABLE,
     Legal,
@@ -24,36 +26,18 @@ from quicchat.protocol.judgement import (
 )
 from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello, Negotiation
+from quicchat.protocol.news import Event as Event
+from quicchat.protocol.news import Lost as Lost
+from quicchat.protocol.news import Received as Received
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.session import Bye, Error, Goaway, Ping, Pong, StreamOpen, VersionRequest, VersionResponse
 from quicchat.wire.codec import Envelope
 from quicchat.wire.grease import Grease
-from quicchat.wire.machines import CONNECTION
 from quicchat.wire.registry import Pdu, Role
 from quicchat.wire.states import LOGIN, State
 
 #: Longest payload that takes a reserved key along: one that is nearly too long must not become too long.
 _SMALL: Final = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A PDU that came and is legal; `sid` is None for a datagram."""
-
-    sid: int | None
-    envelope: Envelope
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The connection is over; nothing follows. `code` and `reason` are the close's."""
-
-    code: int
-    reason: str
-    remote: bool
-
-
-Event = Received | Ended | Lost
 
 
 class Connection:
@@ -62,28 +46,39 @@ class Connection:
     Calling order: feed what the link reports to `receive`, and the time to `handle_timer` whenever `timer` has
     passed; then take what happened from `events` and what is to be sent from `output`, until both are empty.
     Times are seconds on any clock that does not go back. Only LocalProtocolError leaves a wish, and then
-    nothing was sent; no input raises.
+    nothing was sent; no input raises. Without `pongs` a PING is told like a request, for whoever drives the
+    connection to answer.
     """
 
     def __init__(
-        self, role: Role, hello: Hello, *, now: float, wall: float, limits: Limits | None = None, seed: int = 0
+        self,
+        role: Role,
+        hello: Hello,
+        *,
+        now: float,
+        wall: float,
+        limits: Limits | None = None,
+        seed: int = 0,
+        pongs: bool = True,
     ) -> None:
         self.role = role
         self.state = State.START
         #: Our limits, narrowed by the peer's once they are known, as is the version.
         self.limits = limits or Limits()
         self.version: int | None = None
+        #: False until the handshake is complete: what came before may be a replay.
+        self.established = False
         #: Set when the end is near: `settle` then wants to know when everything has been acknowledged.
         self.closing: Closing | None = None
         self.negotiation = Negotiation(hello, self.limits)
-        self.health = Health(self.limits, pings=role is Role.CLIENT, now=now)
+        self.health = Health(self.limits, pings=role is Role.CLIENT, now=now, wall=wall)
         self.conduct = Conduct(self.limits)
         self._events: deque[Event] = deque()
         self._channels = Channels(self.limits, self._events.append)
         self._output = self._channels.output
         self._grease = Grease(seed)
-        self._wall = wall - now
         self._now = now
+        self._pongs = pongs
         self._deadline: float | None = now + self.limits.negotiation
         self._peer_left = False
         self._over = False
@@ -112,13 +107,21 @@ class Connection:
             match event:
                 case Bytes(sid, data, fin):
                     self._receive_bytes(sid, data, fin)
-                case Datagram(data):
-                    self._receive_datagram(data)
+                case Datagram(data) if not self._peer_left:
+                    # Datagrams change no state; what is early, malformed or misplaced is dropped.
+                    envelope = ephemeral(data, sender=self.role.peer, state=self.state, version=self.version)
+                    if envelope is None:
+                        self.conduct.drop(now)
+                    else:
+                        self._events.append(Received(None, envelope))
                 case Reset(sid, code) | Stopped(sid, code):
                     self._receive_end(sid, code)
-                case Closed(code, reason, remote):
-                    self._end(code, reason, remote=remote)
-                # Established moves nothing by itself.
+                case Established():
+                    # It moves nothing by itself; whoever held something back until now has to know.
+                    self.established = True
+                    self._events.append(event)
+                case Closed():
+                    self._end(event)
         except RemoteProtocolError as error:
             self.fail(error.code, error.text, now)
 
@@ -130,7 +133,7 @@ class Connection:
         if self.closing is not None:
             self.settle(1, now)
         elif self.health.dead(now):
-            self._cut("no sign of life", remote=False)
+            self._cut(closed(Code.NO_ERROR, "no sign of life"))
         elif self._deadline is not None and now >= self._deadline:
             if self.state is State.DRAINING:
                 self.close(Code.NO_ERROR, "what ran took too long", now)
@@ -147,8 +150,7 @@ class Connection:
         if closing is None or self._over:
             return
         if closing.is_due(backlog, now):
-            self._output.append(closing.closed)
-            self._end(closing.closed.code, closing.closed.reason, remote=False)
+            self._cut(closing.closed)
 
     # Wishes
 
@@ -177,18 +179,34 @@ class Connection:
             return
         self._write(channel, pdu, id, re)
 
-    def push(self, framed: bytes, pdu: type[Pdu]) -> bool:
-        """Send on control a frame that was encoded once for many; False where the state forbids its PDU."""
-        control = self._channels.control
-        if pdu not in self._pushable or control is None:
+    def datagram(self, pdu: Pdu) -> None:
+        """Send a PDU in a datagram; nothing is sent before the login or on what is over. Raises as `send`."""
+        if self.state in FORGIVING:
+            writing.following(self.state, self.role, pdu)
+            self._output.append(Datagram(writing.datagram(pdu, version=self.version)))
+
+    def push(self, encoded: bytes, pdu: type[Pdu], sid: int | None = None) -> bool:
+        """Send what was encoded once for many, a frame or a datagram; False where state or stream forbid its PDU."""
+        channel = self._channels.get(sid)
+        if pdu not in self._pushable or channel is None or channel.finished:
             return False
-        self._output.append(Bytes(control.sid, framed))
+        if pdu in DATAGRAMS:
+            self._output.append(Datagram(encoded))
+            return True
+        if sid is not None and (channel.via is None or channel.via not in pdu.SPEC.via):
+            return False
+        self._output.append(Bytes(channel.sid, encoded))
         return True
 
-    def finish(self, sid: int) -> None:
-        """Send the last of a stream other than control."""
-        if self.state is not State.CLOSED:
+    def finish(self, sid: int, code: int | None = None) -> None:
+        """Send the last of a stream other than control; with a code, give it up both ways."""
+        channel = self._channels.get(sid)
+        if self.state is State.CLOSED or channel is None:
+            return
+        if code is None:
             self._channels.finish(sid)
+        elif not self._channels.is_vital(channel):
+            self._channels.drop(channel, code)
 
     def leave(self, reason: str, now: float) -> None:
         """Say BYE; the peer closes when it has finished, and we do when that takes too long."""
@@ -237,18 +255,12 @@ class Connection:
 
     def _write(self, channel: Channel, pdu: Pdu, id: int | None = None, re: int | None = None) -> None:
         """Check, encode, queue, move: whatever is wrong with a wish raises before anything has happened."""
-        to = CONNECTION.after(self.state, self.role, pdu)
-        if to is None:
-            raise LocalProtocolError(Code.STATE, f"{pdu.SPEC.name} in {self.state.name}")
-        version = self.version or Negotiation.ENVELOPE_VERSION
-        payload = codec.encode(pdu, version=version, id=id, re=re)
-        if channel.via is not None and channel.via not in pdu.SPEC.via:
-            raise LocalProtocolError(Code.STREAM_MISUSE, f"{pdu.SPEC.name} does not belong on this stream")
-        if len(payload) > self.limits.frame:
-            raise LocalProtocolError(Code.FRAME_TOO_LARGE, f"{pdu.SPEC.name} of {len(payload)} bytes")
+        to = writing.following(self.state, self.role, pdu)
+        version, via, limit = self.version, channel.via, self.limits.frame
+        payload = writing.payload(pdu, version=version, via=via, limit=limit, id=id, re=re)
         if self.state in FORGIVING and pdu.extra is None and len(payload) < _SMALL and self._grease.due():
             greased = replace(pdu, extra={self._grease.key(): self._grease.capability()})
-            payload = codec.encode(greased, version=version, id=id, re=re)
+            payload = codec.encode(greased, version=version or pdu.SPEC.since, id=id, re=re)
         if isinstance(pdu, VersionRequest | VersionResponse):
             self.negotiation.witness(payload)
         self._output.append(Bytes(channel.sid, frame.wrap(payload)))
@@ -282,17 +294,7 @@ class Connection:
             raise RemoteProtocolError(Code.DECODE, "the control stream ended within a frame")
         else:
             # Whoever cuts the control stream has left, however rudely; there is nobody to tell.
-            self._cut("control stream ended", remote=True)
-
-    def _receive_datagram(self, data: bytes) -> None:
-        """Datagrams change no state; what is early, malformed or misplaced is dropped."""
-        if self._peer_left or self.state is State.CLOSED:
-            return
-        envelope = ephemeral(data, sender=self.role.peer, version=self.version) if self.state in FORGIVING else None
-        if envelope is not None:
-            self._events.append(Received(None, envelope))
-        else:
-            self.conduct.drop(self._now)
+            self._cut(closed(Code.NO_ERROR, "control stream ended"), remote=True)
 
     def _take(self, channel: Channel, payload: bytes) -> None:
         """One frame: decode, judge, move, hand up. What comes early on other streams waits for READY."""
@@ -327,20 +329,20 @@ class Connection:
         """What the connection itself does about a PDU; the rest goes up."""
         match pdu:
             case VersionRequest():
-                time = int((self._wall + self._now) * 1000)
-                self.send(self.negotiation.respond(pdu, self._grease.capability(), time))
+                time = self.health.unix(self._now)
+                self.send(self.negotiation.respond(pdu, self._grease.capability(), time), re=envelope.id)
                 self._negotiated()
             case VersionResponse():
                 self.negotiation.accept(pdu)
                 self._negotiated()
-            case Ping(nonce=nonce):
-                self.send(Pong(nonce=nonce, time=int((self._wall + self._now) * 1000)), re=envelope.id)
+            case Ping() if self._pongs:
+                self.send(self.health.pong(pdu, self._now), re=envelope.id)
                 return
             case Pong():
                 self.health.answered(pdu, self._now)
             case Error(fatal=True):
                 self._output.append(closed(Code.NO_ERROR, ""))
-                self._end(pdu.code, pdu.text or "", remote=True)
+                self._end(Closed(pdu.code, pdu.text or ""))
                 return
             case Goaway():
                 self._deadline = self._now + DRAIN
@@ -386,12 +388,12 @@ class Connection:
             # A wish may have brought us here, and only its own faults may leave it.
             self.fail(error.code, error.text, self._now)
 
-    def _cut(self, reason: str, *, remote: bool) -> None:
-        """End at once: there is nobody who would listen."""
-        self._output.append(closed(Code.NO_ERROR, reason))
-        self._end(Code.NO_ERROR, reason, remote=remote)
+    def _cut(self, end: Closed, *, remote: bool = False) -> None:
+        """End at once, with this close: there is nobody who would listen."""
+        self._output.append(end)
+        self._end(replace(end, remote=remote))
 
-    def _end(self, code: int, reason: str, *, remote: bool) -> None:
+    def _end(self, end: Closed) -> None:
         self._over = True
         self._move(State.CLOSED)
-        self._events.append(Lost(code, reason, remote))
+        self._events.append(Lost(end.code, end.reason, end.remote, end.application))

@@ -5,7 +5,7 @@ Stream ids are the link's own numbers; they never appear in the protocol.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,16 @@ class Established:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The connection ended; nothing follows. Codes below 0x100 are the transport's (RFC 9000 section 20.1)."""
+    """The connection ended; nothing follows.
+
+    Without `application` the code is the transport's (RFC 9000 section 20.1), whose alerts of TLS have numbers
+    from 0x100 up, as ours have.
+    """
 
     code: int
     reason: str = ""
     remote: bool = True
+    application: bool = field(default=True, compare=False)
 
 
 LinkEvent = Bytes | Reset | Stopped | Datagram | Established | Closed

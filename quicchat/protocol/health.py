@@ -9,13 +9,14 @@ from quicchat.wire.chapters.session import Ping, Pong
 class Health:
     """The client pings at every interval and wants a sign of life in time; both ends give up after long silence."""
 
-    __slots__ = ("_doubted", "_heard", "_limits", "_nonce", "_pings", "_sent", "_timed", "rtt")
+    __slots__ = ("_doubted", "_heard", "_limits", "_nonce", "_pings", "_sent", "_timed", "_wall", "rtt")
 
-    def __init__(self, limits: Limits, *, pings: bool, now: float) -> None:
+    def __init__(self, limits: Limits, *, pings: bool, now: float, wall: float) -> None:
         #: Round-trip time of the last answered PING in seconds, queueing included; None before the first.
         self.rtt: float | None = None
         self._limits = limits
         self._pings = pings
+        self._wall = wall - now
         self._heard = now
         #: When the last PING was sent; None before the negotiation, when there is nothing to ask with.
         self._sent: float | None = None
@@ -43,6 +44,14 @@ class Health:
         if self._doubted is None:
             self._doubted = now
         return Ping(nonce=self._nonce)
+
+    def unix(self, now: float) -> int:
+        """The time of day, Unix ms."""
+        return int((self._wall + now) * 1000)
+
+    def pong(self, ping: Ping, now: float, digest: bytes | None = None) -> Pong:
+        """The answer to a PING; `digest` is that of the heads (`wire.digest`)."""
+        return Pong(nonce=ping.nonce, time=self.unix(now), digest=digest)
 
     def answered(self, pong: Pong, now: float) -> None:
         """A PONG came; only the answer to our last PING counts, and only once."""

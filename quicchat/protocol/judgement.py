@@ -10,19 +10,22 @@ from quicchat.wire import codec
 from quicchat.wire.chapters.session import Error, Purpose, StreamOpen, VersionRequest
 from quicchat.wire.codec import Envelope, Unknown
 from quicchat.wire.machines import CONNECTION
-from quicchat.wire.registry import Pdu, Role, Via
+from quicchat.wire.registry import REGISTRY, Pdu, Role, Via
 from quicchat.wire.states import State
 
 #: Where a request that is not allowed is refused; before these states it is fatal.
 FORGIVING: Final = frozenset({State.READY, State.DRAINING})
 _VIA: Final = {Purpose.ROOM: Via.ROOM, Purpose.QUERY: Via.QUERY, Purpose.FILE: Via.FILE}
 
-#: What each end may send on control in each state without moving the automaton: all that is encoded once for many.
+#: What travels in datagrams only.
+DATAGRAMS: Final = frozenset(cls for cls in REGISTRY if cls.SPEC.via is Via.DATAGRAM)
+#: What each end may send on control or as a datagram in each state without moving the automaton: all that is encoded
+#: once for many.
 PUSHABLE: Final = {
     (role, state): frozenset(
         row.letter.pdu
         for row in CONNECTION.rows
-        if row.state is state is row.to and row.by is role and Via.CONTROL in row.letter.pdu.SPEC.via
+        if row.state is state is row.to and row.by is role and row.letter.pdu.SPEC.via & (Via.CONTROL | Via.DATAGRAM)
         if row.letter.outcome is None
     )
     for role in Role
@@ -100,9 +103,9 @@ def purpose_of(pdu: Pdu) -> Via | None:
     return _VIA[pdu.kind] if isinstance(pdu, StreamOpen) else None
 
 
-def ephemeral(data: bytes, *, sender: Role, version: int | None) -> Envelope | None:
-    """The PDU in a datagram from `sender`, or None where there is none that may come in one."""
-    if len(data) > codec.MAX_DATAGRAM:
+def ephemeral(data: bytes, *, sender: Role, state: State, version: int | None) -> Envelope | None:
+    """The PDU in a datagram from `sender`, or None where there is none that may come in one, or not yet."""
+    if state not in FORGIVING or len(data) > codec.MAX_DATAGRAM:
         return None
     try:
         envelope = codec.decode(data, version=version)

@@ -48,8 +48,17 @@ class Owner(Protocol):
     def retired(self, carrier: Carrier, cid: bytes) -> None:
         """The connection is no longer addressed by an id."""
 
-    def established(self, carrier: Carrier, alpn: str | None) -> None:
-        """The handshake is complete; a carrier without a link is given one now."""
+    def opened(self, carrier: Carrier) -> None:
+        """There is something for a link to report, be it early data: a carrier without a link is given one now."""
+
+    def established(self, carrier: Carrier) -> None:
+        """The handshake is complete."""
+
+    def migrate(self, carrier: Carrier, local_port: int) -> None:
+        """The link wants to go on from another port. Raises UsageError."""
+
+    def stranded(self, carrier: Carrier) -> None:
+        """The network has no way for what the socket sends."""
 
     def ended(self, carrier: Carrier) -> None:
         """The connection is over, and its link has been told."""
@@ -127,6 +136,9 @@ class Carrier:
     def soon(self, callback: Callable[[], None]) -> None:
         self._turn.loop.call_soon(callback)
 
+    def migrate(self, local_port: int) -> None:
+        self._owner.migrate(self, local_port)
+
     # What the owner asks
 
     def receive(self, data: bytes, address: Address, now: float) -> None:
@@ -159,9 +171,11 @@ class Carrier:
         try:
             for event in self.quic.drain():
                 if type(event) in FOR_THE_LINK:
+                    if self.link is None and not isinstance(event, ConnectionTerminated):
+                        self._owner.opened(self)
                     passed.append(event)
                 if isinstance(event, HandshakeCompleted):
-                    self._owner.established(self, event.alpn_protocol)
+                    self._owner.established(self)
                 elif isinstance(event, ConnectionIdIssued):
                     self._owner.issued(self, event.connection_id)
                 elif isinstance(event, ConnectionIdRetired):
@@ -187,6 +201,8 @@ class Carrier:
             batch = quic.datagrams_to_send(now)
             if batch:
                 self.udp.send(batch)
+                if self.udp.stranded:
+                    self._owner.stranded(self)
             if quic.has_events:
                 self.deliver()
             self._arm(quic.get_timer())

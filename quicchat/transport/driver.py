@@ -60,11 +60,16 @@ class Driver:
         self.connection.send(pdu, sid=sid, id=id, re=re)
         self.touch()
 
-    def push(self, framed: bytes, pdu: type[Pdu]) -> bool:
+    def datagram(self, pdu: Pdu) -> None:
+        """As `Connection.datagram`."""
+        self.connection.datagram(pdu)
+        self.touch()
+
+    def push(self, encoded: bytes, pdu: type[Pdu], sid: int | None = None) -> bool:
         """As `Connection.push`; what is pushed in one loop turn goes to the link as one piece."""
-        if not self.connection.push(framed, pdu):
+        if not self.connection.push(encoded, pdu, sid):
             return False
-        self._pushed += len(framed)
+        self._pushed += len(encoded)
         if not self._turn_due and not self._carry_due:
             self._carry_due = True
             self._loop.call_soon(self._carry)
@@ -80,9 +85,9 @@ class Driver:
             raise LinkLost(Code.NO_ERROR, "the connection is closed", remote=False)
         return self.link.open()
 
-    def finish(self, sid: int) -> None:
+    def finish(self, sid: int, code: int | None = None) -> None:
         """As `Connection.finish`."""
-        self.connection.finish(sid)
+        self.connection.finish(sid, code)
         self.touch()
 
     def leave(self, reason: str) -> None:

@@ -21,6 +21,7 @@ from quicchat.transport.options import CID_LENGTH, NATIVE, Options, serving
 from quicchat.transport.pace import PacedConnection
 from quicchat.transport.quic import QuicLink
 from quicchat.transport.stateless import SMALLEST_INITIAL, Retry, negotiation, refusal
+from quicchat.transport.tickets import Tickets
 from quicchat.transport.udp import Address, Udp, show
 
 #: What carries a connection, by the ALPN that was negotiated; `h3` joins here.
@@ -43,10 +44,12 @@ class Endpoint:
         self.anomalies: Counter[str] = Counter()
         self._options = options
         self._quic_configuration = serving(identity, options)
+        self._authority = identity.authority
         self._on_link = on_link
         self._loop = asyncio.get_running_loop()
         self._turn = Turn(self._loop)
         self._retry = Retry()
+        self._tickets = Tickets()
         self._by_cid: dict[bytes, Carrier] = {}
         self._carriers: set[Carrier] = set()
         self._unfinished: set[Carrier] = set()
@@ -64,7 +67,8 @@ class Endpoint:
     @property
     def links(self) -> list[Link]:
         """The established links, in no order."""
-        return [carrier.link for carrier in self._carriers if carrier.link is not None]
+        links = [carrier.link for carrier in self._carriers if carrier.link is not None]
+        return [link for link in links if link.established]
 
     @property
     def unfinished(self) -> int:
@@ -72,8 +76,14 @@ class Endpoint:
         return len(self._unfinished)
 
     def set_identity(self, identity: Identity) -> None:
-        """Show another certificate to new connections; those there are live on. Raises UsageError."""
+        """Show another certificate to new connections; those there are live on. Raises UsageError.
+
+        Under another authority nobody comes back by a ticket from before: each client has to see the new one.
+        """
         self._quic_configuration = serving(identity, self._options)
+        if identity.authority != self._authority:
+            self._authority = identity.authority
+            self._tickets.clear()
 
     def stop_accepting(self) -> None:
         """Refuse new connections from now on."""
@@ -156,6 +166,7 @@ class Endpoint:
             configuration=self._quic_configuration,
             options=self._options,
             anomalies=self.anomalies,
+            tickets=self._tickets,
             original_destination_connection_id=original,
             retry_source_connection_id=retried,
         )
@@ -176,10 +187,18 @@ class Endpoint:
         self._by_cid.pop(cid, None)
         carrier.cids.discard(cid)
 
-    def established(self, carrier: Carrier, alpn: str | None) -> None:
-        self._unfinished.discard(carrier)
-        carrier.link = LINKS[alpn or NATIVE](carrier.quic, carrier)
+    def opened(self, carrier: Carrier) -> None:
+        carrier.link = LINKS[carrier.quic.tls.alpn_negotiated or NATIVE](carrier.quic, carrier)
         self._on_link(carrier.link)
+
+    def established(self, carrier: Carrier) -> None:
+        self._unfinished.discard(carrier)
+
+    def migrate(self, carrier: Carrier, local_port: int) -> None:
+        """Nothing to do: only clients move (RFC 9000 section 9)."""
+
+    def stranded(self, carrier: Carrier) -> None:
+        """Nothing to do: the idle timeout decides."""
 
     def ended(self, carrier: Carrier) -> None:
         for cid in carrier.cids:
@@ -199,8 +218,9 @@ async def listen(
 ) -> Endpoint:
     """Listen on UDP; of several addresses with port 0 all get the same port.
 
-    `on_link` is called with each link whose handshake is complete and sets its `on_events`, the first of which is
-    Established. Raises UsageError where an address cannot be had or the identity cannot be used.
+    `on_link` is called with each link whose handshake is complete, or that has early data for us, and sets its
+    `on_events`: what comes before Established may be a replay. Raises UsageError where an address cannot be had or
+    the identity cannot be used.
     """
     loop = asyncio.get_running_loop()
     found: list[tuple[int, Address]] = []
@@ -210,7 +230,7 @@ async def listen(
         except OSError as error:
             raise UsageError(f"There is no address {host}: {error.strerror}") from error
         found += [(info[0], info[4]) for info in infos]
-    sockets = _bind(found)
+    sockets = _bind(found, options or Options())
     try:
         return Endpoint(sockets, identity, on_link, options or Options())
     except UsageError:
@@ -219,7 +239,7 @@ async def listen(
         raise
 
 
-def _bind(found: Sequence[tuple[int, Address]]) -> list[Udp]:
+def _bind(found: Sequence[tuple[int, Address]], options: Options) -> list[Udp]:
     attempt = 0
     while True:
         attempt += 1
@@ -228,7 +248,7 @@ def _bind(found: Sequence[tuple[int, Address]]) -> list[Udp]:
         for family, address in found:
             host, port, *rest = address
             try:
-                udp = Udp(family, (host, port or chosen, *rest))
+                udp = options.udp(family, (host, port or chosen, *rest), None)
             except OSError as error:
                 for other in sockets:
                     other.close()

@@ -17,7 +17,6 @@ from aioquic.quic.connection import (
     END_STATES,
     MAX_STREAM_DATA_FRAME_CAPACITY,
     NetworkAddress,
-    QuicConnection,
     QuicConnectionError,
     QuicConnectionState,
     QuicReceiveContext,
@@ -31,6 +30,8 @@ from aioquic.tls import Epoch
 
 from quicchat.errors import Code
 from quicchat.transport.options import CONGESTION_CONTROL, Options
+from quicchat.transport.resume import ResumableConnection
+from quicchat.transport.tickets import Tickets
 
 logger = logging.getLogger(__package__)
 # aioquic warns of whatever a peer does wrong; we count it instead, for a peer must not be able to fill a log.
@@ -71,8 +72,8 @@ class StreamTable(dict[int, QuicStream]):
         return tuple(self.widened.values())
 
 
-class GuardedConnection(QuicConnection):
-    """A QuicConnection that a hostile peer can neither fill, nor stall, nor crash.
+class GuardedConnection(ResumableConnection):
+    """A ResumableConnection that a hostile peer can neither fill, nor stall, nor crash.
 
     Windows follow the bytes that were delivered, where aioquic's double with the highest offset seen. `anomalies`
     counts what no honest peer does, over all connections that share the counter.
@@ -84,11 +85,13 @@ class GuardedConnection(QuicConnection):
         configuration: QuicConfiguration,
         options: Options,
         anomalies: Counter[str] | None = None,
+        tickets: Tickets | None = None,
         original_destination_connection_id: bytes | None = None,
         retry_source_connection_id: bytes | None = None,
     ) -> None:
         super().__init__(
             configuration=configuration,
+            tickets=tickets,
             original_destination_connection_id=original_destination_connection_id,
             retry_source_connection_id=retry_source_connection_id,
         )
@@ -234,7 +237,11 @@ class GuardedConnection(QuicConnection):
         buf.seek(start)
         if end > CRYPTO_LIMIT:
             raise self._refusal(QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, frame_type, "too long a handshake")
+        early = not self._handshake_complete
         super()._handle_crypto_frame(context, frame_type, buf)
+        if early and self._handshake_complete:
+            for stream in (None, *self._streams.copy().values()):
+                self._widen(stream)
         if len(self._crypto_streams[context.epoch].receiver._ranges) > self.options.gaps:
             raise self._refusal(QuicErrorCode.INTERNAL_ERROR, frame_type, "too many gaps")
 
@@ -267,18 +274,22 @@ class GuardedConnection(QuicConnection):
 
     # Windows
 
-    def _widen(self, stream: QuicStream) -> None:
-        """Move the windows on by an eighth at a time.
+    def _widen(self, stream: QuicStream | None = None) -> None:
+        """Move the windows of the connection, and of a stream, on by an eighth at a time.
 
-        By halves, a flight that ends a packet short of the half leaves the sender with half a window for good.
+        By halves, a flight that ends a packet short of the half leaves the sender with half a window for good. Early
+        data gets no more than the first window: whoever sends it need not be who he was.
         """
-        window = self._stream_window
-        delivered = stream.receiver.starting_offset()
-        limit = stream.max_stream_data_local
-        given = window if limit > self._fresh_window else self._fresh_window
-        if (given - limit + delivered) * 8 >= given and stream.receiver._final_size is None:
-            stream.max_stream_data_local = delivered + window
-            self._streams.widened[_sid(stream)] = stream
+        if not self._handshake_complete:
+            return
+        if stream is not None:
+            window = self._stream_window
+            delivered = stream.receiver.starting_offset()
+            limit = stream.max_stream_data_local
+            given = window if limit > self._fresh_window else self._fresh_window
+            if (given - limit + delivered) * 8 >= given and stream.receiver._final_size is None:
+                stream.max_stream_data_local = delivered + window
+                self._streams.widened[_sid(stream)] = stream
         window = self._connection_window
         if (window - self._local_max_data.value + self._delivered) * 8 >= window:
             self._local_max_data.value = self._delivered + window

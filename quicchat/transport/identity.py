@@ -23,6 +23,11 @@ class Identity:
         """SHA-256 of the leaf certificate (DER)."""
         return self._certificates()[0].fingerprint(hashes.SHA256())
 
+    @property
+    def authority(self) -> bytes:
+        """The last certificate of the chain (DER): whom clients that were here before believe."""
+        return self._certificates()[-1].public_bytes(serialization.Encoding.DER)
+
     def load(self, configuration: QuicConfiguration) -> None:
         """Show this identity in the handshakes of a configuration. Raises UsageError where it cannot be used."""
         leaf, *others = self._certificates()

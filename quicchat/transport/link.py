@@ -11,6 +11,9 @@ from quicchat.protocol.events import LinkEvent
 class Link(Protocol):
     """One end of an established or establishing connection with streams and datagrams.
 
+    A client may send early, before Established, where it has been here before; a server then hears those bytes before
+    Established, which for a replay never comes.
+
     Calls buffer and never block; what was sent leaves at the end of the loop turn, or with `flush`. Calls on a
     stream that is finished, reset or unknown do nothing, and so does everything after the link has closed: the
     peer may have closed it first.
@@ -27,8 +30,24 @@ class Link(Protocol):
     def certificate_hash(self) -> bytes:
         """SHA-256 of the server's leaf certificate (DER) in this connection, or b"" where it is not visible."""
 
-    def authenticated(self) -> None:
-        """The peer logged in: from now on it may have more streams open and more bytes under way."""
+    @property
+    def established(self) -> bool:
+        """Whether the handshake is complete. What comes before may be replayed: nothing of it may be applied."""
+
+    def authenticated(self, owner: str = "") -> None:
+        """The peer logged in: from now on it may have more streams open and more bytes under way.
+
+        What lets it come back sooner belongs to `owner` from now on.
+        """
+
+    def disown(self) -> None:
+        """Nothing that lets the owner of this link come back sooner is good any more, whichever link gave it."""
+
+    def migrate(self, local_port: int = 0) -> None:
+        """A client goes on from another local address or port, 0 for any; on a server's link it does nothing.
+
+        Raises UsageError where the port cannot be had; the connection then stays where it was.
+        """
 
     def open(self, *, uni: bool = False) -> int:
         """A new stream's id. Raises Refused(LIMIT) when the peer allows no more at present."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aioquic.quic.configuration import QuicConfiguration
 
 from quicchat.transport.identity import Identity, Trust
+from quicchat.transport.udp import Address, Udp
 
 #: The native protocol, spoken on QUIC streams without anything in between.
 NATIVE: Final = "quicchat"
@@ -25,7 +27,8 @@ class Options:
     """Limits of a transport. Times are in seconds, sizes in bytes.
 
     `retry_above` unfinished handshakes new clients have to prove their address; above `half_open` they are
-    ignored. Windows are bytes a peer may send beyond what was delivered; the early ones hold before login.
+    ignored. Windows are bytes a peer may send beyond what was delivered; the early ones hold before login. `udp`
+    makes the sockets: family, local address, and for a client the remote one.
     """
 
     idle_timeout: float = 30.0
@@ -42,6 +45,7 @@ class Options:
     uni_streams: int = 128
     gaps: int = 256
     key_update_after: int = 100_000
+    udp: Callable[[int, Address, Address | None], Udp] = Udp
 
 
 def serving(identity: Identity, options: Options) -> QuicConfiguration:

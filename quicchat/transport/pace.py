@@ -15,6 +15,7 @@ from aioquic.tls import Epoch
 
 from quicchat.transport.guards import GuardedConnection
 from quicchat.transport.options import Options
+from quicchat.transport.tickets import Tickets
 
 #: No packet carries more beside its headers, whatever the length of the connection ids (protocol §2).
 DATAGRAM_LIMIT: Final = 1100
@@ -58,6 +59,7 @@ class PacedConnection(GuardedConnection):
         configuration: QuicConfiguration,
         options: Options,
         anomalies: Counter[str] | None = None,
+        tickets: Tickets | None = None,
         original_destination_connection_id: bytes | None = None,
         retry_source_connection_id: bytes | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class PacedConnection(GuardedConnection):
             configuration=configuration,
             options=options,
             anomalies=anomalies,
+            tickets=tickets,
             original_destination_connection_id=original_destination_connection_id,
             retry_source_connection_id=retry_source_connection_id,
         )

@@ -15,7 +15,6 @@ from aioquic.quic.events import (
     StreamReset,
 )
 from aioquic.quic.stream import QuicStreamSender
-from cryptography.hazmat.primitives import hashes
 
 from quicchat.errors import Code, Refused
 from quicchat.protocol.events import Bytes, Closed, Datagram, Established, LinkEvent, Reset, Stopped
@@ -39,6 +38,9 @@ class Carriage(Protocol):
     def soon(self, callback: Callable[[], None]) -> None:
         """Call back in the next loop turn."""
 
+    def migrate(self, local_port: int) -> None:
+        """Go on from another local port, if this end may. Raises UsageError."""
+
 
 class QuicLink:
     """A Link over a QUIC connection of its own. What is sent leaves at the end of the loop turn, or with `flush`.
@@ -58,6 +60,8 @@ class QuicLink:
         self._backlog = 0
         self._measured = 0
         self._over = False
+        #: Whether the handshake is complete.
+        self.established = False
         #: How the connection ended, once it has.
         self.closed: Closed | None = None
 
@@ -79,19 +83,24 @@ class QuicLink:
 
     @property
     def certificate_hash(self) -> bytes:
-        """SHA-256 of the server's leaf certificate in this connection; b"" before the client has seen it."""
-        configuration = self._quic.configuration
-        leaf = self._quic.tls._peer_certificate if configuration.is_client else configuration.certificate
-        if leaf is None:
-            return b""
-        fingerprint: bytes = leaf.fingerprint(hashes.SHA256())
-        return fingerprint
+        """SHA-256 of the leaf that the server showed here or where this link stems from; b"" before it is known."""
+        return self._quic.certificate_hash
 
-    def authenticated(self) -> None:
-        """Give the peer the windows and streams of somebody we know."""
+    def authenticated(self, owner: str = "") -> None:
+        """Give the peer the windows and streams of somebody we know; his tickets belong to `owner`."""
         if not self._over:
+            self._quic.claim(owner)
             self._quic.authenticated()
             self._carriage.touch()
+
+    def disown(self) -> None:
+        """No ticket of the owner of this link is good any more."""
+        self._quic.disown()
+
+    def migrate(self, local_port: int = 0) -> None:
+        """Go on from another local port, 0 for any; on a server's link nothing happens. Raises UsageError."""
+        if not self._over:
+            self._carriage.migrate(local_port)
 
     def open(self, *, uni: bool = False) -> int:
         """A new stream's id. Raises Refused(LIMIT) when the peer allows no more at present."""
@@ -186,6 +195,7 @@ class QuicLink:
                 self._forget(event.stream_id)
                 news.append(Stopped(event.stream_id, event.error_code))
             elif isinstance(event, HandshakeCompleted):
+                self.established = True
                 news.append(Established())
             elif isinstance(event, ConnectionTerminated):
                 news.append(self._end(event))
@@ -218,7 +228,8 @@ class QuicLink:
         self._unacked.clear()
         self._backlog = 0
         code, reason = event.error_code, event.reason_phrase
-        if event.frame_type is not None and code >= 0x100:
+        application = event.frame_type is None
+        if not application and code >= 0x100:
             reason = f"TLS: {reason}"
-        self.closed = Closed(code, reason, self._quic.closed_by_peer)
+        self.closed = Closed(code, reason, self._quic.closed_by_peer, application)
         return self.closed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterable
 from typing import Any, Final
@@ -14,19 +15,24 @@ BATCH: Final = 64
 #: No UDP datagram is longer.
 DATAGRAM: Final = 65_535
 
+#: What a kernel says that has no way to an address, or no longer the address that we send from.
+NOWHERE: Final = frozenset((errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EINVAL))
+
 Address = Any
 
 
 class Udp:
     """A non-blocking UDP socket, bound; with `remote` connected, so that a closed port there is noticed."""
 
-    __slots__ = ("lost", "refused", "remote", "socket")
+    __slots__ = ("lost", "refused", "remote", "socket", "stranded")
 
     def __init__(self, family: int, local: Address, remote: Address | None = None) -> None:
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.remote = remote
         #: Whether the host of `remote` said that nobody listens there.
         self.refused = False
+        #: Whether the last datagram had nowhere to go: the network is gone, or the address we had in it.
+        self.stranded = False
         #: Datagrams that the kernel did not take.
         self.lost = 0
         try:
@@ -76,8 +82,11 @@ class Udp:
                     send_to(data, address)
             except ConnectionRefusedError:
                 self.refused = True
-            except OSError:
+            except OSError as error:
                 self.lost += 1
+                self.stranded = error.errno in NOWHERE
+            else:
+                self.stranded = False
 
     def close(self) -> None:
         """Give the port back."""

@@ -34,13 +34,20 @@ class Overtime(QuicchatError):
     """The program did not end in the virtual or the real time it was given."""
 
 
-def run(main: Coroutine[Any, Any, T], *, start: float = 0.0, deadline: float = 86_400.0, patience: float = 60.0) -> T:
-    """Run `main` on a virtual clock that begins at `start`, and return its result.
+def run(
+    main: Coroutine[Any, Any, T],
+    *,
+    start: float = 0.0,
+    deadline: float = 86_400.0,
+    patience: float = 60.0,
+    kind: type[VirtualLoop] | None = None,
+) -> T:
+    """Run `main` on a virtual clock that begins at `start`, and return its result; `kind` of loop may add sockets.
 
     Raises Deadlock, and Overtime after `deadline` virtual or `patience` real seconds. An exception that nobody
     handles in a callback or a task ends the run and is raised here, unless the program set a handler for those.
     """
-    loop = VirtualLoop(start, deadline, patience)
+    loop = (kind or VirtualLoop)(start, deadline, patience)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         try:
             result = runner.run(main)

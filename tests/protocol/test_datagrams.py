@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from quicchat.errors import Code
+from quicchat.errors import Code, LocalProtocolError
 from quicchat.protocol.conduct import FLOOD
 from quicchat.protocol.connection import Received
 from quicchat.protocol.events import Datagram
 from quicchat.wire import codec
+from quicchat.wire.chapters.presence import Typing
 from quicchat.wire.chapters.session import Bye, Echo, Ping
 from quicchat.wire.registry import REGISTRY, SERVER, Pdu, Role, Via, key, pdu
 from quicchat.wire.types import Uint
 from tests.protocol.line import (
+    Line,
+    connection,
     fatal,
     fate,
     hear,
@@ -84,3 +87,29 @@ def test_echo_is_not_a_datagram() -> None:
     end = ready()
     end.receive(Datagram(codec.encode(Echo(data="x"), version=2)), 0.0)
     assert end.events() == []
+
+
+TYPING = Typing(room="general", counter=1, ttl=5)
+
+
+def test_what_travels_in_datagrams_is_sent_so() -> None:
+    """[3.9-1]: one by one, or encoded once for many; nothing else is, nothing too long or early."""
+    end = ready(Role.SERVER)
+    data = codec.encode(TYPING, version=2)
+    end.datagram(TYPING)
+    assert end.push(data, Typing)
+    assert end.output() == [Datagram(data)] * 2
+    long = Typing(room="general", counter=1, ttl=5, extra={33: bytes(1_100)})
+    for wrong, code in ((Echo(data="x"), Code.STREAM_MISUSE), (long, Code.FRAME_TOO_LARGE)):
+        with pytest.raises(LocalProtocolError) as failed:
+            end.datagram(wrong)
+        assert failed.value.code is code
+    with pytest.raises(LocalProtocolError):
+        end.send(TYPING)
+    early = in_login()
+    early.datagram(TYPING)
+    assert not early.push(data, Typing)
+    assert end.output() == early.output() == []
+    old = Line(connection(Role.CLIENT, versions=(1,))).log_in().server
+    with pytest.raises(LocalProtocolError):
+        old.datagram(TYPING)

@@ -1,4 +1,4 @@
-"""What comes before login on other streams: held within bounds, then served."""
+"""What comes before its time: RESUME beside the negotiation, and other streams before the login."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from quicchat.errors import Code
 from quicchat.protocol.channels import Ended
 from quicchat.protocol.connection import Lost, Received
 from quicchat.protocol.events import Reset, Stopped
+from quicchat.wire.chapters.accounts import HAVE, OUTSTANDING, Resume, Resumed
 from quicchat.wire.chapters.messages import History, Window
-from quicchat.wire.chapters.session import Bye, Ping
+from quicchat.wire.chapters.session import Bye, Error, Ping
 from quicchat.wire.registry import Role
 from quicchat.wire.states import State
 from tests.protocol.line import (
@@ -170,3 +171,90 @@ def test_a_server_may_say_more_before_login_but_not_on_streams_of_its_own() -> N
     other.output()
     hear(other, b"\x7f\xff" + bytes(16_384), sid=FROM_SERVER)
     assert fate(other) == fatal(Code.LIMIT)
+
+
+# RESUME beside VERSION_REQUEST
+
+RESUME = Resume(token=bytes(32), have=(("general", 1, 7),), outstanding=(bytes(16),))
+RESUMED = Resumed(session=1, token=bytes(32), rooms=(), known=(), user="alice", expires=1, proof=bytes(32))
+
+
+def states(line: Line) -> tuple[State, State]:
+    """Where both ends are."""
+    return line.client.state, line.server.state
+
+
+def test_resume_may_leave_with_the_first_word() -> None:
+    """[3.1-1]: both in the first flight, RESUME in version 2; then the session goes on."""
+    line = Line()
+    line.client.start(CONTROL)
+    line.client.send(RESUME, id=1)
+    assert states(line) == (State.EARLY, State.START)
+    first = line.client.output()
+    assert [(each.pdu.SPEC.number, each.version) for each in read(first)] == [(0x01, 1), (0x18, 2)]  # type: ignore[union-attr]
+    for event in first:
+        line.server.receive(event, 0.0)
+    assert [pdu for _, pdu in received(line.server)][1:] == [RESUME]
+    assert line.server.version == 2
+    line.run()
+    assert states(line) == (State.RESUMING, State.RESUMING)
+    line.server.send(RESUMED, re=1)
+    line.run()
+    assert states(line) == (State.READY, State.READY)
+    assert line.pdus(Role.CLIENT)[-1] == RESUMED
+    assert line.client.negotiation.transcript == line.server.negotiation.transcript
+
+
+def test_a_refused_resumption_leads_back_to_the_login() -> None:
+    """[3.3-2]: the same connection logs in by password then."""
+    line = Line()
+    line.client.start(CONTROL)
+    line.client.send(RESUME, id=1)
+    line.run()
+    line.server.send(Error.about(Code.TOKEN_EXPIRED), re=1)
+    line.run()
+    assert states(line) == (State.AUTHENTICATING, State.AUTHENTICATING)
+    for end, word in ((line.client, START), (line.server, CHALLENGE), (line.client, RESPONSE), (line.server, WELCOME)):
+        end.send(word)
+        line.run()
+    assert states(line) == (State.READY, State.READY)
+
+
+def test_resume_beside_another_version_is_fatal() -> None:
+    """[3.1-11]: RESUME is in version 2; a server that chose version 1 refuses it as any PDU of a wrong version."""
+    line = Line(server=connection(Role.SERVER, versions=(1,)))
+    line.client.start(CONTROL)
+    line.client.send(RESUME, id=1)
+    line.run()
+    line.settle()
+    assert line.lost(Role.CLIENT) == Lost(Code.VERSION, line.lost(Role.CLIENT).reason, True)  # type: ignore[union-attr]
+
+
+def test_resume_beside_no_version_at_all_is_ignored() -> None:
+    """[3.1-4]: where there is no common version, nothing but that is told."""
+    line = Line(server=connection(Role.SERVER, versions=(9,)))
+    line.client.start(CONTROL)
+    line.client.send(RESUME, id=1)
+    line.run()
+    line.settle()
+    assert line.lost(Role.CLIENT) == Lost(Code.NO_COMMON_VERSION, "no common version", True)
+
+
+def test_the_longest_resume_fits_before_the_login() -> None:
+    """[4.2-7] P7: as many rooms and message ids as it may name, with the longest names."""
+    have = tuple((f"@{'a' * 32},{'b' * 27}{number:05}", 2**32 - 1, 2**53) for number in range(HAVE))
+    long = Resume(token=bytes(64), have=have, outstanding=(bytes(16),) * OUTSTANDING, device_name="x" * 64)
+    line = Line()
+    line.client.start(CONTROL)
+    line.client.send(long, id=1)
+    line.run()
+    assert line.pdus(Role.SERVER)[-1] == long
+    assert line.server.state is State.RESUMING
+
+
+def test_the_negotiation_may_carry_an_id() -> None:
+    """[2.3-3]: every request with an id is answered with it, VERSION_REQUEST too."""
+    end = connection(Role.SERVER)
+    hear(end, write(REQUEST, version=1, id=77))
+    (answer,) = read(end.output())
+    assert (answer.pdu.SPEC.name, answer.re) == ("VERSION_RESPONSE", 77)  # type: ignore[union-attr]

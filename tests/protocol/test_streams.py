@@ -7,7 +7,8 @@ from quicchat.protocol.channels import Ended
 from quicchat.protocol.connection import Lost
 from quicchat.protocol.events import Bytes, Reset, Stopped
 from quicchat.wire import frame
-from quicchat.wire.chapters.session import Error, Ok, Ping
+from quicchat.wire.chapters.messages import Kind, Message
+from quicchat.wire.chapters.session import Error, Ok, Ping, Purpose, StreamOpen
 from quicchat.wire.registry import Role
 from quicchat.wire.states import State
 from tests.protocol.line import (
@@ -15,9 +16,11 @@ from tests.protocol.line import (
     CONTROL,
     FROM_SERVER,
     OPENING,
+    OTHER,
     POST,
     QUERY,
     REQUEST,
+    THIRD,
     Line,
     fatal,
     fate,
@@ -209,3 +212,34 @@ def test_a_stop_after_the_last_byte_ends_our_half_too() -> None:
     end.receive(Stopped(QUERY, 3), 0.0)
     assert end.output() == given_up(QUERY, 3)
     assert len(end._channels) == 1
+
+
+# Pushing on streams
+
+
+def test_events_are_pushed_where_they_belong() -> None:
+    """[3.7-3] [3.7-7]: what was encoded once goes to control or to a room's stream, and nowhere else."""
+    end = ready(Role.SERVER)
+    event = Message(room="general", epoch=1, seq=1, cid=bytes(16), sender="bob", kind=Kind.TEXT, ts=1, text="hi")
+    framed = write(event)
+    hear(end, StreamOpen(kind=Purpose.ROOM, room="general"), sid=OTHER)
+    hear(end, OPENING, sid=QUERY)
+    assert end.push(framed, Message)
+    assert end.push(framed, Message, OTHER)
+    assert not end.push(framed, Message, QUERY)
+    assert not end.push(framed, Message, THIRD)
+    assert end.output() == [Bytes(CONTROL, framed), Bytes(OTHER, framed)]
+    end.finish(OTHER)
+    assert not end.push(framed, Message, OTHER)
+    assert end.output() == [Bytes(OTHER, b"", fin=True)]
+
+
+def test_a_stream_may_be_given_up_for_a_reason() -> None:
+    """[3.7-9]: both ways, with a code; control is not given up so, and what is not there is passed over."""
+    end = ready(Role.SERVER)
+    hear(end, OPENING, sid=QUERY)
+    end.finish(QUERY, Code.NOT_MEMBER)
+    end.finish(QUERY, Code.NOT_MEMBER)
+    end.finish(CONTROL, Code.NOT_MEMBER)
+    assert end.output() == given_up(QUERY, Code.NOT_MEMBER)
+    assert [event for event in end.events() if isinstance(event, Ended)] == [Ended(QUERY, Code.NOT_MEMBER)]

@@ -187,11 +187,13 @@ def test_a_ping_is_answered_by_the_connection_itself() -> None:
     assert event.envelope.pdu == Pong(nonce=99, time=1_800_000_003_000)
 
 
-def test_the_handshake_is_not_told() -> None:
-    """Protocol §5: Established moves nothing by itself."""
+def test_the_handshake_moves_nothing_by_itself() -> None:
+    """Protocol §5: that it is complete is told, for those who held something back, and changes no state."""
     end = connection(Role.SERVER)
+    before = end.established
     end.receive(Established(), 0.0)
-    assert (end.events(), end.output(), end.state) == ([], [], State.START)
+    assert (before, end.established) == (False, True)
+    assert (end.events(), end.output(), end.state) == ([Established()], [], State.START)
 
 
 # Any order, any split

@@ -26,13 +26,20 @@ class Wire:
         self.on_events: Callable[[list[LinkEvent]], None] = lambda events: None
         self.peer = "192.0.2.1:9"
         self.certificate_hash = b""
+        self.established = True
         self.done: list[LinkEvent] = []
         self.unread = 0
         self.asked = 0
         #: Whether a close is reported while it is asked for, as no link should.
         self.hasty = False
 
-    def authenticated(self) -> None:
+    def authenticated(self, owner: str = "") -> None:
+        raise NotImplementedError
+
+    def disown(self) -> None:
+        raise NotImplementedError
+
+    def migrate(self, local_port: int = 0) -> None:
         raise NotImplementedError
 
     def open(self, *, uni: bool = False) -> int:

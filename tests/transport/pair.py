@@ -19,6 +19,7 @@ from quicchat.protocol.events import LinkEvent
 from quicchat.transport.options import Options, dialing, serving
 from quicchat.transport.pace import PacedConnection
 from quicchat.transport.quic import QuicLink
+from quicchat.transport.tickets import Ticket, Tickets
 from quicchat.transport.udp import Address
 from quicchat.wire.frame import varint
 from tests.certs import Authority
@@ -43,6 +44,7 @@ class Stock(QuicConnection):
         configuration: QuicConfiguration,
         options: Options,
         anomalies: Counter[str] | None = None,
+        tickets: Tickets | None = None,
         original_destination_connection_id: bytes | None = None,
     ) -> None:
         super().__init__(
@@ -88,6 +90,13 @@ class End:
     def soon(self, callback: Callable[[], None]) -> None:
         callback()
 
+    def migrate(self, local_port: int) -> None:
+        assert self is self.pair.client
+        host, port = self.pair.client_address
+        self.pair.client_address = (host, local_port or port + 1)
+        self.quic.change_connection_id()
+        self.quic.send_ping(0)
+
     def deliver(self) -> None:
         events = self.quic.drain()
         self.raw += events
@@ -108,6 +117,8 @@ class Pair:
         alpn: list[str] | None = None,
         stock: bool = False,
         connect: bool = True,
+        tickets: Tickets | None = None,
+        ticket: Ticket | None = None,
     ) -> None:
         self.options = options or Options()
         self.now = 1000.0
@@ -121,8 +132,14 @@ class Pair:
         self._number = 0
         configuration = dialing(AUTHORITY.trust, "server.example", self.options)
         configuration.alpn_protocols = alpn if alpn is not None else configuration.alpn_protocols
+        configuration.session_ticket = ticket
+        #: What the server keeps of tickets, and what the client was given.
+        self.tickets = tickets
+        self.given: list[Ticket] = []
         self._make = cast("type[PacedConnection]", Stock) if stock else PacedConnection
         self.client = End(self._make(configuration=configuration, options=self.options), self)
+        if tickets is not None:
+            self.client.quic.on_ticket = self.given.append
         self._server: End | None = None
         if connect:
             self.client.quic.connect(SERVER, self.now)
@@ -199,6 +216,7 @@ class Pair:
             configuration=self.serving(),
             options=self.options,
             anomalies=self.anomalies,
+            tickets=self.tickets,
             original_destination_connection_id=header.destination_cid,
         )
         return End(quic, self)
@@ -211,12 +229,18 @@ class Pair:
         return [self.client] if self._server is None else [self.client, self._server]
 
 
-def rude(end: End, payload: bytes) -> bytes:
-    """A 1-RTT packet of an end with any frames at all, as only a hostile peer makes it."""
+def rude(end: End, payload: bytes, *, early: bool = False) -> bytes:
+    """A 1-RTT or 0-RTT packet of an end with any frames at all, as only a hostile peer makes it."""
     quic = end.quic
-    crypto = quic._cryptos[Epoch.ONE_RTT]
+    crypto = quic._cryptos[Epoch.ZERO_RTT if early else Epoch.ONE_RTT]
     number = quic._packet_number
     quic._packet_number += 1
+    if early:
+        assert quic._version is not None
+        cids = b"".join(bytes((len(cid),)) + cid for cid in (quic._peer_cid.cid, quic.host_cid))
+        length = (2 + len(payload) + 16 | 0x4000).to_bytes(2, "big")
+        header = b"\xd1" + quic._version.to_bytes(4, "big") + cids + length + (number & 0xFFFF).to_bytes(2, "big")
+        return crypto.encrypt_packet(header, payload, number)
     header = bytes((0x41 | crypto.key_phase << 2,)) + quic._peer_cid.cid + (number & 0xFFFF).to_bytes(2, "big")
     return crypto.encrypt_packet(header, payload.ljust(4, b"\0"), number)
 

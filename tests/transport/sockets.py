@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from quicchat.errors import Code
 from quicchat.protocol.events import Bytes, Closed, LinkEvent
 from quicchat.transport.dial import dial
 from quicchat.transport.endpoint import Endpoint, listen
@@ -124,6 +126,59 @@ async def serve(
         await server.endpoint.close()
         for client in server.clients:
             await client.end()
+
+
+class Tap:
+    """Stands where a client believes its server, and keeps what the client sends."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind(("127.0.0.1", 0))
+        self.server = ("127.0.0.1", port)
+        self.heard: list[bytes] = []
+
+    @property
+    def port(self) -> int:
+        port: int = self.socket.getsockname()[1]
+        return port
+
+    async def hear(self) -> None:
+        """Wait for the first flight, which is one packet."""
+        async with asyncio.timeout(PATIENCE):
+            self.heard.append(await asyncio.get_running_loop().sock_recv(self.socket, 65_535))
+
+    def replay(self) -> socket.socket:
+        """Send what was heard from a new address."""
+        stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for data in self.heard:
+            stranger.sendto(data, self.server)
+        return stranger
+
+
+async def acquainted(server: Server, *, owner: str | None = None, quiet: bool = False) -> bytes:
+    """The ticket of a client who was there, perhaps logged in, and left."""
+    tickets: list[bytes] = []
+    ear = await server.dial(on_ticket=tickets.append)
+    if owner is not None:
+        server.ears[-1].link.authenticated(owner)
+    if quiet:
+        server.ears[-1].link.send(server.ears[-1].link.open(), b"hello")
+        await ear.hears(5)
+    else:
+        await ear.say(b"hello")
+    ear.link.close(Code.NO_ERROR)
+    await ear.end()
+    return tickets.pop()
+
+
+async def emptied(endpoint: Endpoint) -> None:
+    """Wait until no handshake is under way."""
+    ended = endpoint._emptied
+    async with asyncio.timeout(PATIENCE):
+        while endpoint.unfinished:
+            ended.clear()
+            await ended.wait()
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

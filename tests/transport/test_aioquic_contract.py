@@ -6,9 +6,11 @@ Design section 2 and facts section 1: private names move between releases, so ea
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 from collections import deque
 from pathlib import Path
+from types import MethodType
 
 import pytest
 from aioquic import tls
@@ -64,6 +66,7 @@ METHODS = {
     "_handle_ack_frame": ["self", "context", "frame_type", "buf"],
     "_handle_crypto_frame": ["self", "context", "frame_type", "buf"],
     "_handle_reset_stream_frame": ["self", "context", "frame_type", "buf"],
+    "_connect": ["self", "now"],
     "_handle_stream_frame": ["self", "context", "frame_type", "buf"],
     "_initialize": ["self", "peer_cid"],
     "_on_connection_limit_delivery": ["self", "delivery", "limit"],
@@ -86,7 +89,7 @@ SENDER: dict[str, type] = {
     "_reset_error_code": type(None),
 }
 TLS: dict[str, type] = {"_peer_certificate": object, "_peer_certificate_chain": list}
-RECOVERY: dict[str, type] = {"_pacer": QuicPacketPacer}
+RECOVERY: dict[str, type] = {"_on_packets_lost": MethodType, "_pacer": QuicPacketPacer}
 SOURCE = inspect.getsource(connection_module)
 
 
@@ -192,6 +195,7 @@ def test_the_announced_delay() -> None:
         (QuicPacketSpace(), ["ack_at", "largest_received_packet"]),
         (QuicNetworkPath(("192.0.2.1", 1)), ["is_validated", "local_challenge_sent", "remote_challenges"]),
         (Limit(0, "", 1), ["frame_type", "sent", "used", "value"]),
+        (tls.Context(is_client=True), ["alpn_negotiated", "early_data_accepted", "session_resumed"]),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, list) else "",
 )
@@ -199,6 +203,25 @@ def test_undocumented_names(owner: object, names: list[str]) -> None:
     """Contract: these have no underscore, but no documentation either."""
     for name in names:
         check(owner, name, object)
+
+
+def test_a_ticket_is_asked_for_when_the_alpn_is_known() -> None:
+    """Contract: so that the store can refuse one of another ALPN; and what it gave is checked for its date."""
+    source = inspect.getsource(tls.Context._server_handle_hello)
+    ask = source.index("session_ticket = self.get_session_ticket_cb(identity[0])")
+    assert source.index("self.alpn_negotiated = negotiate(") < ask < source.index("and session_ticket.is_valid")
+    assert {field.name for field in dataclasses.fields(tls.SessionTicket)} == {
+        "age_add",
+        "cipher_suite",
+        "max_early_data_size",
+        "not_valid_after",
+        "not_valid_before",
+        "other_extensions",
+        "resumption_secret",
+        "server_name",
+        "ticket",
+    }
+    assert "ticket_lifetime=86400," in inspect.getsource(tls)
 
 
 def test_a_builder_makes_packets_without_a_connection() -> None:

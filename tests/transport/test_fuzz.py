@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 from aioquic.quic.crypto import CryptoPair
 
-from quicchat.protocol.events import Bytes
+from quicchat.protocol.events import Bytes, Datagram
+from quicchat.transport.tickets import Tickets
 from tests.transport.pair import CLIENT, SERVER, Pair, rude, stream_frame
 
 #: `QUICCHAT_FUZZ=32000` looks longer.
@@ -88,9 +89,14 @@ def test_mutated_frames_are_absorbed(caplog: pytest.LogCaptureFixture) -> None:
     assert len(codes) > 4
 
 
-def test_mutated_handshakes_are_absorbed(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["the first time", "with early data"])
+def test_mutated_handshakes_are_absorbed(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
     """Q26: handshakes whose plaintext is mutated on the way either succeed or end; nothing escapes, on either end."""
     chance = random.Random(7)
+    tickets = Tickets()
+    given = [Pair(tickets=tickets).given[0] for _ in range(RUNS // 4)] if again else [None] * (RUNS // 4)
     honest = CryptoPair.encrypt_packet
     share = 0.3
 
@@ -99,16 +105,22 @@ def test_mutated_handshakes_are_absorbed(caplog: pytest.LogCaptureFixture, monke
             payload = mutated(chance, payload)[: len(payload)].ljust(len(payload), b"\0")
         return honest(self, header, payload, number)
 
-    finished = 0
+    finished = early = 0
     monkeypatch.setattr(CryptoPair, "encrypt_packet", encrypt)
-    for seed in range(RUNS // 4):
-        pair = Pair(seed=seed, connect=False)
+    for seed, ticket in enumerate(given):
+        pair = Pair(seed=seed, connect=False, tickets=tickets, ticket=ticket)
         pair.client.quic.connect(SERVER, pair.now)
+        if again:
+            for number in range(3):
+                pair.client.link.send(pair.client.link.open(), bytes(400 * number), fin=True)
+                pair.client.link.datagram(b"x" * 20)
         pair.run(8)
+        early += isinstance(next(iter(pair.server.events), None), (Bytes, Datagram))
         finished += pair.client.quic._handshake_complete
         for anomalies in (pair.anomalies, pair.client.quic.anomalies):
             assert not anomalies["exception"], (seed, caplog.text)
     assert 0 < finished < RUNS // 4
+    assert (early > RUNS // 16) == again
 
 
 def test_random_bytes_are_absorbed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from quicchat.protocol.events import Bytes, Closed, Datagram, Established, LinkEvent
 from quicchat.transport.link import Link
-from quicchat.transport.memory import SERVER, pair
+from quicchat.transport.memory import SERVER, MemoryLink, pair
 from tests.transport.ears import HOP, LATENCY, Ear, connected, line, now, virtually
 
 
@@ -181,17 +181,62 @@ async def test_migration() -> None:
 
 
 @virtually
+async def test_a_link_migrates_when_it_is_asked() -> None:
+    """Q19, Link.migrate: the server learns it without anything being said; a server's link stays where it is."""
+    client, server, at_client, at_server = await connected(line())
+    client.migrate(999)
+    await asyncio.sleep(HOP)
+    assert server.peer == client.address == f"{client.address.rpartition(':')[0]}:999"
+    client.migrate()
+    await asyncio.sleep(HOP)
+    assert server.peer == client.address != f"{client.address.rpartition(':')[0]}:999"
+    server.migrate(1)
+    assert server.address == SERVER
+    client.close(0)
+    client.migrate(7)
+    assert not client.address.endswith(":7")
+    assert at_server.events == at_client.events == []
+
+
+@virtually
+async def test_a_first_flight_that_is_sent_again() -> None:
+    """[13.1-2] Q13: its bytes are heard, Established never comes, answers reach nobody, and the link ends after 5 s."""
+    network = line()
+    accepted: list[MemoryLink] = []
+    network.listen(accepted.append)
+    client = network.dial(early=True)
+    at_client = Ear(client)
+    client.send(client.open(), b"pay 100")
+    client.flush()
+    network.replay(client)
+    await asyncio.sleep(HOP)
+    first, second = (Ear(link) for link in accepted)
+    accepted[1].send(0, b"an answer")
+    accepted[1].disown()
+    await asyncio.sleep(10)
+    assert first.events == [Bytes(0, b"pay 100"), Established()]
+    assert second.heard == [
+        (HOP, Bytes(0, b"pay 100")),
+        (5 + LATENCY, Closed(1, "the handshake was not finished in time", remote=False)),
+    ]
+    assert [link.established for link in accepted] == [True, False]
+    assert at_client.events == [Established()]
+
+
+@virtually
 async def test_early_data_comes_before_the_handshake_is_complete() -> None:
     """facts §1 (0-RTT): it saves a round trip, answers may flow, and the server is told it is early."""
     client, server = pair(line(), early=True)
     at_client, at_server = Ear(client), Ear(server)
     client.send(client.open(), b"early")
     await asyncio.sleep(HOP)
+    assert (client.established, server.established) == (False, False)
     assert at_server.heard == [(LATENCY, Bytes(0, b"early"))]
     server.send(0, b"an answer")
     await asyncio.sleep(5)
     assert at_client.heard == [(2 * LATENCY, Established()), (HOP + LATENCY, Bytes(0, b"an answer"))]
     assert at_server.heard[1:] == [(3 * LATENCY, Established())]
+    assert (client.established, server.established) == (True, True)
 
 
 @virtually

@@ -293,7 +293,7 @@ def test_the_handshake_survives_loss(seed: int) -> None:
     """Q11: half of all packets lost: both ends are established, once each, and what was said first comes first."""
 
     async def main() -> None:
-        network = line(loss=0.5, duplication=0.3, reordering=0.3, seed=seed)
+        network = line(loss=0.5, duplication=0.3, reordering=0.3, seed=seed, handshake=25.0)
         accepted: list[Ear] = []
         network.listen(lambda link: accepted.append(Ear(link)))
         client = network.dial()

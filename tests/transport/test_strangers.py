@@ -13,7 +13,7 @@ from aioquic.quic.packet import QuicErrorCode, QuicProtocolVersion
 
 from quicchat.transport.options import Options, dialing
 from quicchat.transport.pace import PacedConnection
-from tests.transport.sockets import AUTHORITY, PATIENCE, Server, run, serve
+from tests.transport.sockets import AUTHORITY, PATIENCE, Server, emptied, run, serve
 
 pytestmark = pytest.mark.socket
 
@@ -78,15 +78,6 @@ def is_retry(data: bytes) -> bool:
     return data[0] & 0xF0 == 0xF0 and data[1:5] == b"\0\0\0\1"
 
 
-async def emptied(server: Server) -> None:
-    """Wait until no handshake is under way."""
-    ended = server.endpoint._emptied
-    async with asyncio.timeout(PATIENCE):
-        while server.endpoint.unfinished:
-            ended.clear()
-            await ended.wait()
-
-
 def test_a_flood_of_spoofed_hellos_turns_retry_on_and_off() -> None:
     """[13.3-2] Q9: beyond the limit of unfinished handshakes clients prove their address first; afterwards no longer.
 
@@ -104,7 +95,7 @@ def test_a_flood_of_spoofed_hellos_turns_retry_on_and_off() -> None:
                 assert server.endpoint.unfinished == 4
                 ear = await server.dial()
                 await ear.say(b"let me in")
-                await emptied(server)
+                await emptied(server.endpoint)
                 assert server.endpoint.anomalies["unfinished handshake"] == 4
                 for stranger in flood:
                     await stranger.answers()
@@ -132,7 +123,7 @@ def test_clients_that_prove_their_address_and_fall_silent() -> None:
                 await flood[-1].answers()
                 assert server.endpoint.anomalies["too many handshakes"] == 6
                 assert server.endpoint.unfinished == 6
-                await emptied(server)
+                await emptied(server.endpoint)
                 assert not server.endpoint._by_cid
 
     run(main)
@@ -153,7 +144,7 @@ def test_garbage_is_forgotten() -> None:
                 stranger.send(b"")
                 assert await stranger.answers() == []
                 assert server.endpoint.unfinished == 4
-                await emptied(server)
+                await emptied(server.endpoint)
                 assert await stranger.answers() == []
                 assert not server.endpoint._by_cid
                 await (await server.dial()).say(b"still here")

@@ -51,6 +51,7 @@ class Medium(Protocol):
     jitter: float
     split: float
     idle: float
+    handshake: float
     window: int
     streams: tuple[int, int]
     datagrams: bool

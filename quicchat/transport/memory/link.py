@@ -17,6 +17,36 @@ DATAGRAM: Final = 1100
 REASON: Final = 1024
 
 
+class Vigil:
+    """Ends a link that has heard nothing for too long, or a server's whose client does not finish the handshake."""
+
+    def __init__(self, network: Medium, end: Callable[[Closed], None]) -> None:
+        self._network = network
+        self._end = end
+        #: Whether the handshake is complete.
+        self.is_met = False
+        self.heard()
+        network.later(self._until, self._look, None)
+
+    def heard(self) -> None:
+        """Begin to wait anew."""
+        self._until = self._network.now() + self._network.idle
+
+    def expect_handshake(self) -> None:
+        """Begin to wait for the end of the handshake."""
+        self._network.later(self._network.now() + self._network.handshake, self._look_for_handshake, None)
+
+    def _look_for_handshake(self, _: object) -> None:
+        if not self.is_met:
+            self._end(Closed(1, "the handshake was not finished in time", remote=False, application=False))
+
+    def _look(self, _: object) -> None:
+        if self._network.now() < self._until:
+            self._network.later(self._until, self._look, None)
+        else:
+            self._end(Closed(1, "Idle timeout", remote=False, application=False))
+
+
 class MemoryLink:
     """A Link over a simulated network. What is sent leaves at the end of the loop turn, or with `flush`.
 
@@ -31,6 +61,8 @@ class MemoryLink:
         self.peer = peer
         #: b"" stands for a client that cannot see the certificate.
         self.certificate_hash = network.certificate_hash
+        #: Whether the handshake is complete.
+        self.established = False
         #: How the connection ended, once it has.
         self.closed: Closed | None = None
         self._network = network
@@ -44,11 +76,10 @@ class MemoryLink:
         self._events: list[LinkEvent] = []
         self._turn_due = False
         self._over = False
-        self._established = False
         self._hears_early = False
-        self._idle_at = 0.0
-        self._stay_awake()
-        network.later(self._idle_at, self._check_idle, None)
+        self._vigil = Vigil(network, self._end)
+        if not self._is_client:
+            self._vigil.expect_handshake()
 
     @property
     def on_events(self) -> Callable[[list[LinkEvent]], None]:
@@ -63,12 +94,23 @@ class MemoryLink:
 
     # What whoever drives the link asks
 
-    def authenticated(self) -> None:
+    def authenticated(self, owner: str = "") -> None:
         """The peer logged in: from now on it may have more streams open."""
         early, full = self._network.streams
         if not self._is_client:
             for uni in (False, True):
                 self._say(self._streams.allow(uni, full - early))
+
+    def disown(self) -> None:
+        """Nothing to do: the network gives no tickets."""
+
+    def migrate(self, local_port: int = 0) -> None:
+        """A client goes on from another port."""
+        if self._is_client and not self._over:
+            host, _, port = self.address.rpartition(":")
+            self.address = f"{host}:{local_port or int(port) % 60_000 + 1024}"
+            # Says nothing new, but from the new address.
+            self._say(self._streams.allow(False, 0))
 
     def open(self, *, uni: bool = False) -> int:
         """A new stream's id. Raises Refused(LIMIT) when the peer allows no more at present."""
@@ -139,10 +181,10 @@ class MemoryLink:
 
     def receive(self, packet: Packet, source: str) -> None:
         """Take in a packet. Before the handshake is complete data cannot be read, and is sent again."""
-        readable = self._established or self._hears_early or isinstance(packet.frames[0], Hello | Ack | Closed)
+        readable = self.established or self._hears_early or isinstance(packet.frames[0], Hello | Ack | Closed)
         if self._over or not readable:
             return
-        self._stay_awake()
+        self._vigil.heard()
         self.peer = source
         self._courier.arrived(packet)
         for frame in packet.frames:
@@ -187,11 +229,11 @@ class MemoryLink:
             courier.may_send = True
             self._hears_early = early
             courier.transmit((Hello(2),))
-        elif flight > 1 and not self._established:
+        elif flight > 1 and not self.established:
             if flight == 2:
                 courier.transmit((Hello(3),))
             courier.may_send = True
-            self._established = True
+            self.established = self._vigil.is_met = True
             self._events.append(Established())
 
     # The rest
@@ -215,18 +257,9 @@ class MemoryLink:
             self._turn_due = False
             self._courier.flush()
 
-    def _stay_awake(self) -> None:
-        self._idle_at = self._network.now() + self._network.idle
-
-    def _check_idle(self, _: object) -> None:
+    def _end(self, closed: Closed) -> None:
         if self._over:
             return
-        if self._network.now() < self._idle_at:
-            self._network.later(self._idle_at, self._check_idle, None)
-        else:
-            self._end(Closed(1, "Idle timeout", remote=False))
-
-    def _end(self, closed: Closed) -> None:
         self._release()
         self.closed = closed
         self._events.append(closed)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from quicchat.transport.memory.courier import Packet
 from quicchat.transport.memory.link import MemoryLink
-from quicchat.transport.memory.streams import Frame, Hello
+from quicchat.transport.memory.streams import Ack, Frame, Hello
 from quicchat.wire.registry import Role
 
 #: Where servers listen and clients dial unless told otherwise (RFC 5737: no real host).
@@ -46,7 +46,7 @@ class _Path:
 class Network:
     """The conditions between all links of a simulation; each may be changed while it runs.
 
-    `latency`, `jitter` (at most so much more) and `idle` are in seconds, one way; `loss`, `duplication`,
+    `latency`, `jitter` (at most so much more), `idle` and `handshake` are in seconds, one way; `loss`, `duplication`,
     `reordering` (of a packet being overtaken) and `split` (of a stream being cut at a random place) are chances;
     `bandwidth` is in bytes per second, of each direction of each connection, and `window` the bytes that a link
     may have under way. `streams` are how many a client may have open before its login and after.
@@ -62,6 +62,7 @@ class Network:
     bandwidth: float | None = None
     window: int = 131_072
     idle: float = 30.0
+    handshake: float = 5.0
     streams: tuple[int, int] = (16, 96)
     datagrams: bool = True
     certificate_hash: bytes = bytes(range(32))
@@ -93,6 +94,18 @@ class Network:
     def dial(self, address: str = SERVER, *, early: bool = False) -> MemoryLink:
         """A client's link, whose handshake has begun. With `early` its first bytes do not wait for it (0-RTT)."""
         return self._dial(address, early).link
+
+    def replay(self, link: MemoryLink, address: str = SERVER) -> None:
+        """Send a client's first flight again from elsewhere, as who recorded it can; nobody hears the answers.
+
+        It is taken from the trace. A real server hears it only where the first one never arrived.
+        """
+        ghost = self._client(address)
+        ghost.link.kill()
+        sent = (each for each in self.trace if each.link == link.name)
+        for each in itertools.takewhile(lambda each: not isinstance(each.frames[0], Ack), sent):
+            packet = Packet(each.number, each.frames)
+            self.later(self.now() + self.latency, self._arrive, (ghost, packet, ghost.link.address))
 
     def partition(self, *addresses: str) -> None:
         """Let nothing more pass from or to these addresses, or anywhere when none is given."""
@@ -162,10 +175,14 @@ class Network:
         return path.last
 
     def _dial(self, address: str, early: bool) -> _Path:
-        number = next(self._numbers)
-        path = self._link(Role.CLIENT, number, f"198.51.100.{number % 256}:{1024 + number % 60_000}", address)
+        path = self._client(address)
         path.link.connect(early=early)
         return path
+
+    def _client(self, address: str) -> _Path:
+        """The client's end of a connection to an address."""
+        number = next(self._numbers)
+        return self._link(Role.CLIENT, number, f"198.51.100.{number % 256}:{1024 + number % 60_000}", address)
 
     def _link(self, role: Role, number: int, address: str, peer: str) -> _Path:
         name = f"{role.value}-{number}"
