@@ -30,8 +30,8 @@ def read_private(path: Path) -> bytes:
         os.close(handle)
 
 
-def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file so that at any moment either the old or the new one is there, whole and on disk."""
+def replace(path: Path, data: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Write a file so that at any moment the old or the new one is there, whole; if `durable`, on disk."""
     from tempfile import mkstemp
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -40,13 +40,14 @@ def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(handle)
+            if durable:
+                os.fsync(handle)
         os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
         os.unlink(name)
         raise
-    if os.name == "posix":
+    if durable and os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -86,6 +86,18 @@ class ServerConfig:
             "--announcer",
         ),
     )
+    operators: tuple[str, ...] = field(
+        default=(),
+        metadata=_is(
+            Many(Text("a user name", r"[a-z0-9_-]+", 32)),
+            "user who rules every room; may be repeated; make the account before you name it here",
+            "--operator",
+        ),
+    )
+    exclusive_groups: bool = field(
+        default=False,
+        metadata=_is(Switch(), "nobody may be in two rooms that people made at once", "--exclusive-groups"),
+    )
     show_addresses: bool = field(
         default=False, metadata=_is(Switch(), "show users from where the others are connected", "--show-addresses")
     )
@@ -119,6 +131,13 @@ class ServerConfig:
     backlog: int = field(
         default=1_048_576,
         metadata=_is(Whole(65_536, 2**32), "bytes that a slow client may leave unread", "--backlog"),
+    )
+    rate: int = field(
+        default=20,
+        metadata=_is(Whole(0, 1_000_000), "messages a second from one client; 0 limits no requests at all", "--rate"),
+    )
+    burst: int = field(
+        default=100, metadata=_is(Whole(1, 1_000_000), "messages from one client at once, after a rest", "--burst")
     )
 
     @property

@@ -25,14 +25,20 @@ from quicchat.server.adapters.roster import LocalRoster
 from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.feed import BUDGET
 from quicchat.server.handler import Dispatch
-from quicchat.server.model import Credentials, Policy, SessionId
+from quicchat.server.model import Credentials, Policy, SessionId, network
 from quicchat.server.ports import Accounts, Clock, Log, Rooms
+from quicchat.server.rates import Rates
 from quicchat.server.router import Router
 from quicchat.server.services.accounts import AccountService
+from quicchat.server.services.bodies import BodyService
+from quicchat.server.services.devices import Devices
+from quicchat.server.services.history import HistoryService
 from quicchat.server.services.messages import Messages
 from quicchat.server.services.presence import PresenceService
+from quicchat.server.services.receipts import ReceiptService
 from quicchat.server.services.rooms import RoomService
 from quicchat.server.services.session import Sessions
+from quicchat.server.services.tokens import Resumptions
 from quicchat.server.session import House, Session
 from quicchat.transport.endpoint import Endpoint, listen
 from quicchat.transport.identity import Identity
@@ -76,8 +82,13 @@ def services(store: Store, clock: Clock, policy: Policy) -> Sequence[object]:
     return (
         Sessions(),
         AccountService(store.accounts, roster, clock, policy),
-        RoomService(store.rooms, roster, clock),
+        RoomService(store.rooms, roster, clock, policy),
+        Resumptions(store.accounts, store.log, roster, clock, policy),
+        Devices(store.accounts, roster, clock, policy),
         Messages(store.log, roster, clock, policy),
+        ReceiptService(store.log, clock),
+        HistoryService(store.log),
+        BodyService(store.log, clock),
         PresenceService(store.rooms, roster, clock, policy),
     )
 
@@ -92,6 +103,7 @@ async def open_house(
     versions: tuple[int, ...] = VERSIONS,
     node: str = "",
     backlog: int = BUDGET,
+    rates: Rates | None = None,
 ) -> AsyncIterator[Door]:
     """Serve links until the block is left; then tell every session, let requests finish, and close."""
     router = Router()
@@ -99,13 +111,17 @@ async def open_house(
     numbers = itertools.count(1)
     async with asyncio.TaskGroup() as tasks:
         dispatch = Dispatch(services(store, clock, policy))
+        limits = limits or Limits()
         house = House(
-            dispatch=dispatch, router=router, tasks=tasks, hello=hello, limits=limits or Limits(), backlog=backlog
+            dispatch=dispatch, router=router, tasks=tasks, hello=hello, limits=limits, backlog=backlog, rates=rates
         )
 
         def accept(link: Link) -> None:
             if not house.open:
                 link.close(Code.DRAINING)
+                return
+            if rates is not None and not rates.connect(network(link.peer), asyncio.get_running_loop().time()):
+                link.close(Code.RATE_LIMITED)
                 return
             number = SessionId(next(numbers))
             log.info("connected", extra={"session": number, "peer": link.peer})
@@ -146,9 +162,13 @@ async def _serve(config: ServerConfig) -> None:
     store = open_store(config.data / "quicchat.db")
     try:
         await _found(store, clock, config)
+        await _check_names(store, config)
         limits = Limits(ping=config.ping_interval, silence=config.idle_timeout, login=config.login_timeout)
         node = socket.gethostname()[:64]
-        async with open_house(store, clock, _policy(config), limits=limits, node=node, backlog=config.backlog) as door:
+        rates = Rates(config.rate, config.burst) if config.rate else None
+        async with open_house(
+            store, clock, rules(config), limits=limits, node=node, backlog=config.backlog, rates=rates
+        ) as door:
             endpoint, renewal = await _listen(config, clock, door)
             try:
                 await stop.wait()
@@ -200,7 +220,15 @@ async def _found(store: Store, clock: Clock, config: ServerConfig) -> None:
     )
 
 
-def _policy(config: ServerConfig) -> Policy:
+async def _check_names(store: Store, config: ServerConfig) -> None:
+    """A name that may do more than others is to be somebody's before anybody can take it."""
+    for name in sorted({*config.operators, *config.announcers}):
+        if await store.accounts.credentials(User(name)) is None:
+            log.warning("nobody has this name yet, and whoever signs up with it rules", extra={"user": name})
+
+
+def rules(config: ServerConfig) -> Policy:
+    """What the settings ask of the services."""
     return Policy(
         signup=config.signup_policy,
         invites=frozenset(config.invites),
@@ -208,6 +236,8 @@ def _policy(config: ServerConfig) -> Policy:
         least_iterations=config.iterations,
         show_addresses=config.show_addresses,
         announcers=frozenset(map(User, config.announcers)) or None,
+        operators=frozenset(map(User, config.operators)),
+        exclusive_groups=config.exclusive_groups,
         echo_only=config.mode == "echo",
         welcome=config.welcome or None,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from quicchat.errors import Code
-from quicchat.server.model import Actor, SessionId
+from quicchat.server.model import Actor, Head, SessionId
 from quicchat.wire.names import Room, User
 from quicchat.wire.registry import Pdu
 
@@ -36,8 +36,18 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """Something for the session that asked which answers nothing."""
+
+    pdu: Pdu
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
-    """A PDU for many sessions, encoded once; `older` is what version-1 sessions get instead, None for nothing."""
+    """A PDU for many sessions, encoded once; `older` is what version-1 sessions get instead, None for nothing.
+
+    One that may travel as a datagram does.
+    """
 
     pdu: Pdu
     to: Audience
@@ -47,10 +57,31 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The session is now this user's, and hears these rooms; each with the place delivered to his device."""
+    """The session is now this user's, and hears these rooms; each with the place delivered to his device.
+
+    `heads` is the epoch and the head of each of them, for the digest of PONG.
+    """
 
     user: User
     rooms: Mapping[Room, int]
+    heads: Mapping[Room, tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def into(cls, user: User, rooms: Iterable[Head]) -> Admit:
+        """The session is this user's, and hears all these rooms."""
+        heads = {each.room: each for each in rooms}
+        return cls(
+            user,
+            {room: each.delivered for room, each in heads.items()},
+            {room: (each.epoch, each.head) for room, each in heads.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The session that asked is sent no events of any log until this is undone; then it is told what it missed."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +94,35 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Disown:
+    """Nothing that saves the asker's devices a round trip when they come back is good any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """Handled like a PDU: the session's user is logged in and has had his answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Handled like a PDU: a token was answered by RESUMED, and the handshake is complete, so that it may be used up.
+
+    `old` and `new` are the hashes of both tokens; `heads` is what RESUMED told.
+    """
+
+    user: User
+    old: bytes
+    new: bytes
+    expires: int
+    device_name: str
+    heads: Mapping[Room, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Handle this once the handshake is complete: what came before it may be a replay. Until then nothing else runs."""
+
+    event: Resumption
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +140,19 @@ class Lagging:
 
 
 @dataclass(frozen=True, slots=True)
+class Tidings:
+    """Handled like a PDU: those concerned are to hear how far members of this room have come."""
+
+    room: Room
+
+
+@dataclass(frozen=True, slots=True)
 class Then:
     """Handle this as if that actor had asked, after everything else: more pages, the built-in user's answer."""
 
     actor: Actor
-    pdu: Pdu | Lagging
+    pdu: Pdu | Lagging | Tidings
 
 
-Effect = Reply | Deliver | Admit | Then | Close
+Effect = Reply | Tell | Deliver | Admit | Settle | Hold | Then | Close | Disown
 Effects = Sequence[Effect]

@@ -24,6 +24,8 @@ class Feed:
     def __init__(self, backlog: Callable[[], int], budget: int = BUDGET) -> None:
         self._backlog = backlog
         self._budget = budget
+        #: Whether the client wants no events of any log for now.
+        self.held = False
         #: Version 1 only: the last place sent of each room, with all before it.
         self.sent: dict[Room, int] = {}
         #: Rooms whose events are not pushed for now, with the last place before the hole.
@@ -46,10 +48,14 @@ class Feed:
             return self._follows(room, pdu.seq)
         if room in self.behind:
             return False
-        if self._backlog() > self._budget:
+        if self.held or self._backlog() > self._budget:
             self.behind[room] = pdu.seq - 1
             return False
         return True
+
+    def leave(self, room: Room) -> bool:
+        """The client hears the room no more: it has nothing to catch up with. Returns whether it had."""
+        return self.behind.pop(room, None) is not None
 
     def own(self, room: Room, seq: int) -> None:
         """The client was told the place of its own message, which is not sent to it."""
@@ -58,7 +64,7 @@ class Feed:
 
     def recover(self) -> dict[Room, int]:
         """The rooms to catch up with, if the client can take more again; they are pushed again from now on."""
-        if self._backlog() > self._budget // 4:
+        if self.held or self._backlog() > self._budget // 4:
             return {}
         behind, self.behind = self.behind, {}
         return behind

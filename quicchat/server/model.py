@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 from typing import Final, Literal, NewType
 
 from quicchat.errors import Code, Refused
 from quicchat.protocol.scram import Credentials as Credentials
-from quicchat.wire.chapters.messages import KINDS_OF_VERSION_1, Kind, Message
+from quicchat.wire.chapters.messages import SAID, Kind, Message
 from quicchat.wire.chapters.presence import Show
+from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User, parties
 
 SessionId = NewType("SessionId", int)
@@ -17,6 +20,32 @@ SessionId = NewType("SessionId", int)
 PRESENCE_ROOM: Final = 200
 #: Rooms one user may be in (protocol §7.11).
 ROOMS_EACH: Final = 500
+#: Invitations that may wait for one user.
+INVITATIONS_EACH: Final = 100
+#: Where an operator stands: above the owners of every room.
+OPERATOR: Final = Rank.OWNER + 1
+#: How long a resume token is good, in ms, and how much longer because clocks differ.
+TOKEN_LIFE: Final = 30 * 86_400_000
+TOKEN_SLACK: Final = 60_000
+
+#: Places remembered; the longest unheard-of is forgotten first, so that an attacker cannot fill the memory.
+_PLACES: Final = 10_000
+_SPAN: Final = 600_000
+_LONGEST: Final = 5.0
+#: In rooms of up to so many members receipts are told by name, in larger ones as a count, beyond that not at all.
+BY_NAME: Final = 32
+COUNTED: Final = 1_000
+#: Events before each place that a receipt moves which are looked at for those who are to hear of it.
+CONCERNED: Final = 32
+#: Bytes that a user may put aside before a message names them, how long they are kept, and the least such a body
+#: counts; in ms and bytes.
+ASIDE: Final = 4 * 1024 * 1024
+ASIDE_TIME: Final = 24 * 3600 * 1000
+ASIDE_LEAST: Final = 4_096
+#: Bytes of a piece that is not the last of a body, so that there are few of them.
+PIECE_LEAST: Final = 1_024
+#: What can be searched for: what people said, and how they corrected it.
+SEARCHED: Final = SAID | {Kind.EDIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +64,8 @@ class Actor:
 
     @property
     def network(self) -> str:
-        """The address without its port, an IPv6 one cut to its /64: what rate limits before login go by."""
-        host = self.address.rpartition(":")[0].strip("[]")
-        return ":".join(host.split(":")[:4]) if ":" in host else host
+        """What rate limits before login go by."""
+        return network(self.address)
 
     @property
     def name(self) -> User:
@@ -58,6 +86,16 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """A device of a user: when it was last here, and until when its token is good, 0 where it has none."""
+
+    device: Device
+    name: str
+    seen: int
+    expires: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoomInfo:
     """A room as its state is told to a member."""
 
@@ -69,6 +107,8 @@ class RoomInfo:
     head: int
     read: int
     members: int
+    rank: Rank
+    mentions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +122,27 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """Somebody let a user into a room that he is not in yet."""
+
+    room: Room
+    by: User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """A message in the log; `dup` when it was there before, and nothing was written."""
 
     message: Message
     dup: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """A room as its new member finds it, and his JOIN event, or None where he was in already."""
+
+    info: RoomInfo
+    stored: Stored | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +153,81 @@ class Page:
     first: int
     head: int
     events: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a member has come in a room, as others may see it: with any of his devices, and when it changed."""
+
+    user: User
+    delivered: int
+    read: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """How far a user has read a room, what is left, and how much of that names him."""
+
+    read: int
+    unread: int
+    mentions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What a receipt changed: for the user himself, and for others; None where nothing did.
+
+    `senders` are those of the messages that it is about, as far as they are to hear of it.
+    """
+
+    own: Unread | None
+    shown: Progress | None
+    members: int
+    senders: frozenset[User]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipts:
+    """How far the members of a room have come: by name, as a count, or neither, as its size allows."""
+
+    people: tuple[Progress, ...] = ()
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One of a user's conversations. `read` counts his own messages that follow at once as read."""
+
+    room: Room
+    epoch: int
+    head: int
+    read: int
+    mentions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What a message must contain: the parts of a word in a row; the last may be longer where it is a prefix."""
+
+    parts: tuple[str, ...]
+    prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finds:
+    """Bodies of messages found, newest first; `next` leads to the following page."""
+
+    events: tuple[bytes, ...]
+    next: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Part of a body of `size` bytes."""
+
+    size: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +251,39 @@ class Policy:
     blind_clients: bool = False
     show_addresses: bool = False
     announcers: frozenset[User] | None = None
+    operators: frozenset[User] = frozenset()
+    exclusive_groups: bool = False
     echo_only: bool = False
     welcome: str | None = None
+
+
+def network(address: str) -> str:
+    """An address without its port, an IPv6 one cut to its /64."""
+    host = address.rpartition(":")[0].strip("[]").partition("%")[0]
+    return str(IPv6Network((host, 64), strict=False).network_address) if ":" in host else host
+
+
+class Patience:
+    """How often something went wrong from one place lately: times (Unix ms) by place."""
+
+    def __init__(self) -> None:
+        self._mishaps: OrderedDict[str, list[int]] = OrderedDict()
+
+    def add(self, place: str, now: int) -> None:
+        """Something went wrong there."""
+        recent = [at for at in self._mishaps.pop(place, []) if at > now - _SPAN]
+        self._mishaps[place] = [*recent, now][-20:]
+        while len(self._mishaps) > _PLACES:
+            self._mishaps.popitem(last=False)
+
+    def count(self, place: str, *, since: int) -> int:
+        """Mishaps there after `since`."""
+        return sum(at > since for at in self._mishaps.get(place, ()))
+
+    def delay(self, place: str, now: int) -> float:
+        """Seconds to wait before the next answer: none at first, doubling from the second mishap on."""
+        mishaps = self.count(place, since=now - _SPAN)
+        return 0.0 if mishaps == 0 else min(_LONGEST, 0.125 * 2.0**mishaps)
 
 
 def is_standing(room: Room) -> bool:
@@ -135,18 +297,6 @@ def is_party(user: User, room: Room) -> bool:
     return both is None or user in both
 
 
-def in_version_1(message: Message) -> Message | None:
-    """The message as a version-1 client is told it, or None where he is told nothing (spec 06-messages)."""
-    if message.room not in (GENERAL, ANNOUNCEMENTS) and not message.room.startswith("@"):
-        return None
-    kind = message.kind if message.kind in KINDS_OF_VERSION_1 else Kind.NOTICE
-    return Message(
-        room=message.room,
-        seq=message.seq,
-        cid=message.cid,
-        sender=message.sender,
-        kind=kind,
-        ts=message.ts,
-        text=message.text,
-        sent=message.sent,
-    )
+def is_governed(room: Room) -> bool:
+    """Whether people rank in this room, and may change it: the announcements and direct messages have no owner."""
+    return room != ANNOUNCEMENTS and not room.startswith("@")

@@ -7,16 +7,18 @@ last they hear of it. Direct messages and announcements need no entry: the room'
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from quicchat.errors import Code
 from quicchat.server.effects import Audience, Deliver, OfUsers
+from quicchat.server.journal import Journal
 from quicchat.server.model import SessionId
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.messages import Kind, Message
+from quicchat.wire.digest import digest
 from quicchat.wire.names import ANNOUNCEMENTS, Room, User, parties
-from quicchat.wire.registry import Pdu
+from quicchat.wire.registry import Pdu, Via
 
 
 class Listener(Protocol):
@@ -27,8 +29,11 @@ class Listener(Protocol):
     #: Done when the session is over.
     over: Future[None]
 
-    def push(self, pdu: Pdu, framed: bytes) -> None:
-        """Take one PDU, already encoded for `version`."""
+    def push(self, pdu: Pdu, encoded: bytes) -> None:
+        """Take one PDU, already encoded for `version`: a frame, or the datagram where it travels as one."""
+
+    def left(self, room: Room, last: Message | None) -> None:
+        """The session hears a room no more; `last` is the LEAVE that it was to be pushed, if it was."""
 
     def close(self, code: Code, reason: str = "") -> None:
         """End the session, telling it why."""
@@ -46,6 +51,9 @@ class Router:
         self._by_room: dict[Room, dict[Listener, None]] = {}
         self._rooms: dict[Listener, set[Room]] = {}
         self._users: dict[Listener, User] = {}
+        #: Of every room that somebody hears, as far as known: epoch and head.
+        self._heads: dict[Room, tuple[int, int]] = {}
+        self._journal = Journal()
 
     def add(self, listener: Listener) -> None:
         """A session began; it hears nothing before it is admitted."""
@@ -54,15 +62,57 @@ class Router:
     def __iter__(self) -> Iterator[Listener]:
         return iter(list(self._by_id.values()))
 
-    def admit(self, listener: Listener, user: User, rooms: Iterable[Room]) -> None:
-        """From now on the listener is this user's, and hears these rooms; unless it has ended meanwhile."""
+    def mark(self) -> int:
+        """Now: what is delivered from here on can be heard by who is admitted later."""
+        return self._journal.mark()
+
+    def admit(
+        self,
+        listener: Listener,
+        user: User,
+        rooms: Iterable[Room],
+        *,
+        heads: Mapping[Room, tuple[int, int]] | None = None,
+        since: int | None = None,
+    ) -> bool:
+        """From now on the listener is this user's, and hears these rooms; unless it has ended meanwhile.
+
+        What was delivered after the mark `since` it hears at once, perhaps for the second time. False where that
+        is not remembered: then nothing has changed.
+        """
         if listener.id not in self._by_id:
-            return
+            return True
+        missed = [] if since is None else self._journal.since(since)
+        if missed is None:
+            return False
         self._users[listener] = user
         self._rooms[listener] = set()
         self._by_user.setdefault(user, {})[listener] = None
         for room in rooms:
             self._enter(listener, room)
+        for room, place in (heads or {}).items():
+            self._advance(room, place)
+        for effect in missed:
+            self._deliver(effect, only=listener)
+        return True
+
+    def hears(self, listener: Listener, room: Room) -> bool:
+        """Whether what is said in a room reaches this listener."""
+        both = parties(room)
+        if both is not None:
+            return self._users.get(listener) in both
+        return room in self._rooms.get(listener, ())
+
+    def head(self, room: Room) -> int | None:
+        """The last place of a room that somebody hears; None where it is not known."""
+        return self._heads[room][1] if room in self._heads else None
+
+    def digest(self, listener: Listener) -> bytes | None:
+        """The digest of the heads of all that a listener hears; None while one of them is not known."""
+        rooms = self._rooms.get(listener, ())
+        if any(room not in self._heads for room in rooms):
+            return None
+        return digest((room, *self._heads[room]) for room in rooms)
 
     def remove(self, listener: Listener) -> None:
         """The session is over."""
@@ -84,13 +134,20 @@ class Router:
 
     def deliver(self, effect: Deliver) -> None:
         """Push to everybody concerned; each protocol version is encoded once, when somebody needs it."""
-        pdu = effect.pdu
-        event = pdu if isinstance(pdu, Message) else None
-        if event is not None and event.kind is Kind.JOIN:
-            for listener in self._by_user.get(User(event.sender), ()):
-                self._enter(listener, Room(event.room))
+        self._journal.add(effect)
+        self._deliver(effect)
+
+    def _deliver(self, effect: Deliver, only: Listener | None = None) -> None:
+        """Push to everybody concerned, or to one listener if he is concerned."""
+        event = effect.pdu if isinstance(effect.pdu, Message) else None
+        if event is not None:
+            self._follow(event, only)
         versions: dict[int, tuple[Pdu, bytes] | None] = {}
-        for listener in list(self._audience(effect.to)):
+        if only is None:
+            audience = list(self._audience(effect.to))
+        else:
+            audience = [only] if self._concerns(effect.to, only) else []
+        for listener in audience:
             if listener.id == effect.but:
                 continue
             version = listener.version
@@ -99,17 +156,47 @@ class Router:
             if (encoded := versions[version]) is not None:
                 listener.push(*encoded)
         if event is not None and event.kind is Kind.LEAVE:
-            for listener in self._by_user.get(User(event.sender), ()):
+            for listener in list(self._sessions(User(event.sender), only)):
                 self._exit(listener, Room(event.room))
+                listener.left(Room(event.room), None if listener.id == effect.but else event)
+
+    def _follow(self, event: Message, only: Listener | None) -> None:
+        """Who hears a room, and how far it has come, follow from what is delivered there."""
+        room = Room(event.room)
+        if event.kind is Kind.JOIN or (event.kind is Kind.LEAVE and only is not None):
+            # Who is admitted later than his LEAVE is no member any more, and has to hear of it all the same.
+            for listener in self._sessions(User(event.sender), only):
+                self._enter(listener, room)
+        elif room[0] == "@":
+            # A conversation of two begins with its first message.
+            for user in parties(room) or ():
+                for listener in self._sessions(user, only):
+                    self._enter(listener, room)
+        self._advance(room, (event.epoch or 1, event.seq))
+
+    def _sessions(self, user: User, only: Listener | None) -> Iterable[Listener]:
+        if only is not None:
+            return (only,) if self._users.get(only) == user else ()
+        return self._by_user.get(user, ())
+
+    def _advance(self, room: Room, place: tuple[int, int]) -> None:
+        if room in self._by_room and place > self._heads.get(room, (0, 0)):
+            self._heads[room] = place
 
     def _audience(self, to: Audience) -> Iterator[Listener]:
         if isinstance(to, OfUsers):
-            for user in to.users:
+            for user in sorted(to.users):
                 yield from self._by_user.get(user, ())
         elif len(to.rooms) == 1:
             yield from self._hearers(next(iter(to.rooms)))
         else:
-            yield from dict.fromkeys(listener for room in to.rooms for listener in self._hearers(room))
+            yield from dict.fromkeys(listener for room in sorted(to.rooms) for listener in self._hearers(room))
+
+    def _concerns(self, to: Audience, listener: Listener) -> bool:
+        """Whether a listener is one of the audience, without looking at all the others."""
+        if isinstance(to, OfUsers):
+            return self._users.get(listener) in to.users
+        return any(room == ANNOUNCEMENTS or self.hears(listener, room) for room in to.rooms)
 
     def _hearers(self, room: Room) -> Iterable[Listener]:
         if room == ANNOUNCEMENTS:
@@ -129,8 +216,12 @@ class Router:
         hearers.pop(listener, None)
         if not hearers:
             self._by_room.pop(room, None)
+            self._heads.pop(room, None)
 
 
 def _encoded(effect: Deliver, version: int) -> tuple[Pdu, bytes] | None:
     pdu = effect.pdu if version > 1 else effect.older
-    return None if pdu is None else (pdu, frame.wrap(codec.encode(pdu, version=version)))
+    if pdu is None:
+        return None
+    payload = codec.encode(pdu, version=version)
+    return pdu, payload if pdu.SPEC.via is Via.DATAGRAM else frame.wrap(payload)

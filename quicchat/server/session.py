@@ -4,36 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
+from typing import Final
 
-from quicchat.errors import Code, LocalProtocolError, Refused, describe
+from quicchat.errors import Code, Refused, describe
 from quicchat.protocol.channels import Ended
 from quicchat.protocol.connection import Connection, Event, Lost, Received
+from quicchat.protocol.events import Established
 from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello
-from quicchat.server.effects import Admit, Arrived, Close, Deliver, Departed, Effects, Lagging, Reply, Then
-from quicchat.server.feed import Feed
+from quicchat.server import requests
+from quicchat.server.effects import (
+    Admit,
+    Arrived,
+    Close,
+    Deliver,
+    Departed,
+    Disown,
+    Effects,
+    Hold,
+    Lagging,
+    Reply,
+    Resumption,
+    Settle,
+    Tell,
+    Then,
+    Tidings,
+)
 from quicchat.server.handler import Dispatch, Handler
 from quicchat.server.model import Actor, SessionId
+from quicchat.server.outlet import Outlet
+from quicchat.server.rates import COSTS, PATIENT, Allowance, Cost, Rates
+from quicchat.server.requests import Queue, Request
 from quicchat.server.router import Router
 from quicchat.transport.driver import UNREAD, Driver
 from quicchat.transport.link import Link
 from quicchat.wire.chapters.messages import Message, Posted
-from quicchat.wire.chapters.session import Bye, Error, Goaway, Ok, Ping, Pong, StreamOpen, VersionRequest
+from quicchat.wire.chapters.session import Bye, Error, Goaway, Ok, Ping, Pong, Purpose, StreamOpen, VersionRequest
 from quicchat.wire.names import Device, Room
 from quicchat.wire.registry import Pdu, Role
 from quicchat.wire.states import State
 
 log = logging.getLogger("quicchat.server")
 
-#: Bytes that requests of one session may hold while they run or wait for their turn; more are refused.
-HELD = 1_048_576
-#: What a request holds beyond its texts, about.
-_OVERHEAD = 512
 #: How often a session that could not take everything is looked at again, in seconds.
-_RECHECK = 0.05
+_RECHECK: Final = 0.05
+#: The longest answer to a query, about, in bytes.
+_PAGE: Final = 65_536
+#: For what nobody asked: it answers nothing, and nobody is told that it failed.
+_UNASKED: Final = Request(silent=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,56 +71,56 @@ class House:
     limits: Limits
     #: Unacknowledged bytes beyond which a client is no longer pushed to.
     backlog: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """Where an answer goes: the stream and the id that it answers; neither for what nobody asked."""
-
-    sid: int | None = None
-    id: int | None = None
-    size: int = 0
+    #: None: everybody may do everything as often as he likes.
+    rates: Rates | None = None
 
 
 class Session:
     """From the first byte to the last of one connection.
 
     Requests start in the order in which they came and are answered as they finish; before login there is only
-    one at a time, because the automaton allows no more.
+    one at a time, because the automaton allows no more. Until the handshake is complete only what may be replayed
+    starts, and from RESUMED to the admission nothing.
     """
 
     def __init__(self, number: SessionId, link: Link, house: House, *, wall: float, seed: int) -> None:
         self.id = number
         self.version = 0
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[None] = loop.create_future()
         self._house = house
-        loop = asyncio.get_running_loop()
         self._connection = Connection(
-            Role.SERVER, house.hello, now=loop.time(), wall=wall, limits=house.limits, seed=seed
+            Role.SERVER, house.hello, now=loop.time(), wall=wall, limits=house.limits, seed=seed, pongs=False
         )
         self._link = link
-        self._loop = loop
         self._actor = Actor(session=number, address=link.peer, version=0, device=Device(b""), binding=b"")
-        self._feed = Feed(lambda: self._driver.backlog(), house.backlog)
-        self._running = 0
-        self._held = 0
-        self._waiting: deque[tuple[Pdu, _Request]] = deque()
+        self._allowance = Allowance(house.rates, self._actor.network)
+        self._queue = Queue()
+        #: Handlers at work whose answers may be long.
+        self._queries = 0
         #: How the session ends once nothing runs any more; set by BYE, or when the server stops.
         self._parting: tuple[Code, str] | None = None
-        #: Requests not answered yet by stream, and the streams on which no more will come.
-        self._open: Counter[int | None] = Counter()
-        self._half_closed: set[int] = set()
-        self._recheck: asyncio.TimerHandle | None = None
-        unread = max(UNREAD, 4 * house.backlog)
-        self._driver = Driver(link, self._connection, self._on_events, unread=unread)
+        #: The token that was told to the client and is not used up yet, and the router's mark before the login (or the
+        #: RESUME that it belongs to) was read: nothing told since then is missed.
+        self._settling: Resumption | None = None
+        self._mark = 0
+        #: Streams for queries.
+        self._asides: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread = max(UNREAD, 4 * house.backlog)
+        self._driver = Driver(link, self._connection, self._on_events, unread=self._unread)
+        self._outlet = Outlet(number, self._connection, self._driver, house.backlog)
 
     # For the router
 
-    def push(self, pdu: Pdu, framed: bytes) -> None:
+    def push(self, pdu: Pdu, encoded: bytes) -> None:
         """Send what was encoded for many, unless this client is too slow for it now."""
-        if self._admits(pdu):
-            self._driver.push(framed, type(pdu))
-            self._ask_for_proof()
+        if not self._outlet.push(pdu, encoded):
+            self._watch()
+
+    def left(self, room: Room, last: Message | None) -> None:
+        """The room is heard no more."""
+        self._outlet.leave(room, last)
 
     def close(self, code: Code, reason: str = "") -> None:
         """Tell the client why, and end the session."""
@@ -108,47 +129,57 @@ class Session:
     def drain(self, reason: str) -> None:
         """Announce that the server is about to stop."""
         if self._connection.state is State.READY and self.version > 1:
-            self._send(Goaway(code=int(Code.DRAINING), reason=reason), _Request())
+            self._outlet.send(Goaway(code=int(Code.DRAINING), reason=reason), _UNASKED)
         self._parting = Code.DRAINING, reason
-        self._leave_when_done()
+        self._next()
 
     # From the connection
 
     def _on_events(self, events: Sequence[Event]) -> None:
         for event in events:
             match event:
+                case Received(None, envelope) if isinstance(envelope.pdu, Pdu):
+                    # A datagram: what does not fit now is dropped, and nobody hears of it.
+                    if self._actor.user is not None and self._queue.running < self._connection.limits.pipeline:
+                        self._start(envelope.pdu, _UNASKED)
                 case Received(sid, envelope) if isinstance(envelope.pdu, Pdu):
-                    self._received(envelope.pdu, _Request(sid, envelope.id, _size(envelope.pdu)))
-                case Ended(sid, None):
-                    self._half_closed.add(sid)
-                    self._finish_half(sid)
+                    self._received(envelope.pdu, Request(sid, envelope.id, requests.size(envelope.pdu)))
+                case Ended(sid, code):
+                    self._asides.discard(sid)
+                    self._missed(self._outlet.ended(sid, code))
+                case Established():
+                    self._settle()
+                    self._next()
                 case Lost(code, reason, _):
                     self._lost(code, reason)
 
-    def _received(self, pdu: Pdu, request: _Request) -> None:
+    def _received(self, pdu: Pdu, request: Request) -> None:
         match pdu:
             case VersionRequest():
                 self._negotiated(pdu)
             case Bye():
                 self._parting = Code.NO_ERROR, pdu.reason or "bye"
-                self._leave_when_done()
+                self._next()
+            case Ping():
+                # A client that wants no events is behind, and knows it.
+                now, behind = self._loop.time(), self._outlet.feed.held
+                due = self.version > 1 and not behind and self._allowance.takes(pdu, now)
+                digest = self._house.router.digest(self) if due else None
+                self._outlet.send(self._connection.health.pong(pdu, now, digest), request)
             case Pong():
-                self._proven(pdu)
-            case Ok() | Error() | StreamOpen():
+                for receipt in self._outlet.proven(pdu.nonce):
+                    self._start(receipt, Request())
+            case Ok() | Error():
                 pass
-            case _ if self._held + request.size > HELD:
-                self._send(Error.about(Code.RATE_LIMITED, retry_after=1000), request)
+            case StreamOpen() if pdu.kind is not Purpose.ROOM:
+                if request.sid is not None:
+                    self._asides.add(request.sid)
+            case _ if not self._queue.fits(request):
+                self._outlet.refuse(Refused(Code.RATE_LIMITED, retry_after=1000), request)
             case _:
-                self._open[request.sid] += 1
-                self._queue(pdu, request)
-
-    def _queue(self, pdu: Pdu, request: _Request) -> None:
-        """Start a request, or let it wait behind those that are pipelined."""
-        if self._running < self._connection.limits.pipeline:
-            self._start(pdu, request)
-        else:
-            self._held += request.size
-            self._waiting.append((pdu, request))
+                self._outlet.expect(request.sid)
+                self._queue.add(pdu, request, aside=request.sid in self._asides)
+                self._next()
 
     def _negotiated(self, pdu: VersionRequest) -> None:
         version = self._connection.version or 0
@@ -162,162 +193,208 @@ class Session:
         log.info("closed", extra={"session": self.id, "user": user, "code": describe(code), "reason": reason})
         self._house.router.remove(self)
         self.over.set_result(None)
-        if self._recheck is not None:
-            self._recheck.cancel()
-        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._queue.clear()
         told = self._parting[1] if self._parting else reason
         self._happened(Departed(told or describe(code)))
 
     # To the handlers
 
-    def _start(self, pdu: Pdu, request: _Request) -> None:
+    def _next(self) -> None:
+        """Let the next waiting requests start; after the last one, do what waited for the end."""
+        queue = self._queue
+        while queue.running < self._connection.limits.pipeline:
+            waiting = queue.take(self._wait)
+            if waiting is None:
+                if queue.delay < inf:
+                    self._remind(queue.delay)
+                break
+            self._start(*waiting)
+        if not queue.running and not queue:
+            self._leave_when_done()
+
+    def _wait(self, pdu: Pdu) -> float:
+        """In how many seconds a request may start; never, before what it waits for has happened."""
+        if self._settling is not None or not (self._connection.established or pdu.SPEC.replay_safe):
+            return inf
+        cost = COSTS.get(type(pdu))
+        if cost is Cost.QUERY and self._driver.backlog() + self._queries * _PAGE > self._unread // 2:
+            # Who reads slowly is answered slowly, and not closed for the answers that he asked for.
+            return _RECHECK
+        if cost in PATIENT and self._parting is None:
+            return self._allowance.wait(pdu, self._loop.time())
+        return 0.0
+
+    def _start(self, pdu: Pdu, request: Request) -> None:
         handler = self._house.dispatch.request(type(pdu))
-        if handler is None or not self._house.open:
-            self._send(Error.about(Code.UNSUPPORTED if self._house.open else Code.DRAINING), request)
-            self._answered(request)
+        cost = COSTS.get(type(pdu))
+        wait = 0.0 if cost in PATIENT else self._allowance.wait(pdu, self._loop.time())
+        if isinstance(pdu, StreamOpen):
+            self._open_room(pdu, request)
+        elif handler is None or not self._house.open:
+            self._outlet.refuse(Refused(Code.UNSUPPORTED if self._house.open else Code.DRAINING), request)
+        elif wait > 0:
+            self._outlet.refuse(Refused(Code.RATE_LIMITED, retry_after=int(wait * 1000) + 1), request)
         else:
+            self._allowance.charge(pdu)
+            self._queries += cost is Cost.QUERY
             self._run(handler, self._actor, pdu, request)
+            return
+        self._queue.held -= request.size
+        self._outlet.answered(request.sid)
+
+    def _open_room(self, pdu: StreamOpen, request: Request) -> None:
+        """Push a room on a stream of its own from now on."""
+        room, sid, router = Room(pdu.room or ""), request.sid, self._house.router
+        if sid is None:
+            return
+        head = router.head(room)
+        if not router.hears(self, room):
+            self._driver.finish(sid, Code.NOT_MEMBER)
+        elif not self._outlet.open(sid, room, head or 0):
+            self._driver.finish(sid, Code.LIMIT)
+        elif pdu.have is not None and (head is None or pdu.have < head):
+            self._missed({room: pdu.have})
+
+    def _settle(self) -> None:
+        """Use up the token, once nobody else can have sent what came with it."""
+        event = self._settling
+        handler = self._house.dispatch.request(type(event))
+        if event is None or handler is None or not self._connection.established or not self._house.open:
+            return
+        self._run(handler, self._actor, event, _UNASKED)
 
     def _happened(self, event: Arrived | Departed | Lagging) -> None:
         if not self._house.open:
             return
         for handler in self._house.dispatch.all(type(event)):
-            self._run(handler, self._actor, event, _Request())
+            self._run(handler, self._actor, event, _UNASKED)
 
-    def _run(self, handler: Handler, actor: Actor, pdu: object, request: _Request) -> None:
-        self._running += 1
-        self._held += request.size
+    def _run(self, handler: Handler, actor: Actor, pdu: object, request: Request) -> None:
+        # Tidings are for others, and wait for their time: they hold up nothing that the client asks for.
+        self._queue.running += not isinstance(pdu, Tidings)
+        if self._actor.user is None and pdu is not self._settling:
+            self._mark = self._house.router.mark()
         self._house.tasks.create_task(self._serve(handler, actor, pdu, request))
 
-    async def _serve(self, handler: Handler, actor: Actor, pdu: object, request: _Request) -> None:
+    async def _serve(self, handler: Handler, actor: Actor, pdu: object, request: Request) -> None:
         try:
             effects = await handler(actor, pdu)
             self._carry_out(effects, request, own=actor.session == self.id)
+            if pdu is self._settling and self._connection.state is not State.CLOSED:
+                raise RuntimeError("a resumption came to nothing")
         except Refused as refusal:
             log.info("refused", extra={"session": self.id, "user": actor.user or "", "code": refusal.code.name})
-            self._send(Error.about(refusal.code, refusal.text, retry_after=refusal.retry_after), request)
+            if pdu is self._settling:
+                self._driver.fail(refusal.code, refusal.text)
+            else:
+                self._outlet.refuse(refusal, request)
         except Exception:
             # A bug of ours must not hang the request or touch the others (hostile Q27).
             log.exception("handler failed", extra={"session": self.id, "pdu": type(pdu).__name__})
             self._driver.fail(Code.INTERNAL)
         finally:
-            self._running -= 1
-            self._held -= request.size
-            self._answered(request)
+            self._queue.running -= not isinstance(pdu, Tidings)
+            self._queries -= isinstance(pdu, Pdu) and COSTS.get(type(pdu)) is Cost.QUERY
+            self._queue.held -= request.size
+            self._outlet.answered(request.sid)
             self._next()
-
-    def _next(self) -> None:
-        """Let the next waiting request start; after the last one, do what waited for the end."""
-        while self._waiting and self._running < self._connection.limits.pipeline:
-            pdu, request = self._waiting.popleft()
-            self._held -= request.size
-            self._start(pdu, request)
-        if not self._running:
-            self._leave_when_done()
-
-    def _answered(self, request: _Request) -> None:
-        """One request less is open on its stream."""
-        if request.sid is not None and request.sid in self._open:
-            self._open[request.sid] -= 1
-            self._finish_half(request.sid)
-            if self._open[request.sid] <= 0:
-                del self._open[request.sid]
 
     # From effects to the wire
 
-    def _carry_out(self, effects: Effects, request: _Request, *, own: bool) -> None:
+    def _carry_out(self, effects: Effects, request: Request, *, own: bool) -> None:
         answered = not own or request.id is None
-        arrived = False
+        admit: Admit | None = None
         for effect in effects:
             match effect:
                 case Reply(pdu) if own:
-                    self._send(pdu, request)
+                    self._outlet.send(pdu, request)
                     answered = True
+                case Tell(pdu) if own:
+                    aside = request.sid if isinstance(pdu, Posted | Error) else None
+                    self._outlet.send(pdu, Request(sid=aside))
                 case Deliver():
                     self._house.router.deliver(effect)
                 case Admit() if not self.over.done():
-                    self._admit(effect)
-                    arrived = True
+                    self._begin(effect)
+                    admit = effect
+                case Settle(event) if not self.over.done():
+                    self._settling = event
+                    self._settle()
+                case Hold(on) if own:
+                    self._outlet.feed.held = on
+                    self._look_again()
                 case Then(actor, pdu):
                     handler = self._house.dispatch.request(type(pdu))
                     assert handler is not None
-                    self._run(handler, actor, pdu, _Request())
+                    self._run(handler, actor, pdu, _UNASKED)
+                case Disown() if own:
+                    self._link.disown()
                 case Close(code, reason, session):
                     self._house.router.close(self.id if session is None else session, code, reason)
                     answered = True
         if not answered:
-            self._send(Ok(), request)
-        if arrived:
-            self._happened(Arrived())
-            if self.version == 1:
-                self._happened(Lagging(dict(self._feed.sent)))
+            self._outlet.send(Ok(), request)
+        self._watch()
+        if admit is not None:
+            self._admit(admit)
+
+    def _begin(self, admit: Admit) -> None:
+        """The session is somebody's: what follows is sent to him."""
+        self._actor = replace(self._actor, user=admit.user, address=self._link.peer)
+        self._allowance.admitted(admit.user)
+        self._link.authenticated(admit.user)
+        self._outlet.feed.begin(admit.rooms)
 
     def _admit(self, admit: Admit) -> None:
-        self._actor = replace(self._actor, user=admit.user, address=self._link.peer)
-        self._link.authenticated()
-        self._feed.begin(admit.rooms)
-        self._house.router.admit(self, admit.user, admit.rooms)
+        """He has had his answer: from now on he hears his rooms, and what they said while he was let in."""
+        self._settling = None
+        router = self._house.router
+        if not router.admit(self, admit.user, admit.rooms, heads=admit.heads, since=self._mark):
+            self._driver.fail(Code.OVERLOADED)
+            return
         log.info("logged in", extra={"session": self.id, "user": admit.user, "peer": self._link.peer})
-
-    def _send(self, pdu: Pdu, request: _Request) -> None:
-        if isinstance(pdu, Message) and not self._admits(pdu):
-            return
-        try:
-            self._driver.send(pdu, sid=request.sid, re=request.id)
-        except LocalProtocolError:
-            if self._connection.state is not State.CLOSED:
-                log.exception("not sent", extra={"session": self.id})
-                self._driver.fail(Code.INTERNAL)
-            return
-        if isinstance(pdu, Posted):
-            self._feed.own(Room(pdu.room), pdu.seq)
-        elif isinstance(pdu, Message):
-            self._ask_for_proof()
-
-    def _finish_half(self, sid: int) -> None:
-        """Where the peer has sent all on a stream, and we have answered all, it is over."""
-        if sid in self._half_closed and self._open[sid] <= 0:
-            self._driver.finish(sid)
-            self._half_closed.discard(sid)
+        self._happened(Arrived())
+        if self.version == 1:
+            self._missed(self._outlet.feed.sent)
 
     def _leave_when_done(self) -> None:
-        if self._parting is None or self._running or self._connection.closing is not None:
+        if self._parting is None or self._connection.closing is not None:
             return
         code, reason = self._parting
         if self.version == 1 and self._connection.state is State.READY:
             # Version 1 knows no GOAWAY, and ignores what follows a BYE: it comes behind the last answer.
-            self._send(Bye(reason=reason), _Request())
+            self._outlet.send(Bye(reason=reason), _UNASKED)
         self._driver.close(code, reason)
 
-    # Slow clients, and those of version 1
+    # Slow clients
 
-    def _admits(self, pdu: Pdu) -> bool:
-        """Whether the feed lets this go; where it does not, the hole is looked at again soon."""
-        if self._feed.admits(pdu, self.version):
-            return True
-        if self._recheck is None and self._feed.behind:
-            self._recheck = self._loop.call_later(_RECHECK, self._look_again)
-        return False
+    def _watch(self) -> None:
+        """A hole that the feed has left is looked at again soon."""
+        if self._outlet.feed.behind and not self._outlet.feed.held:
+            self._remind(_RECHECK)
+
+    def _remind(self, seconds: float) -> None:
+        """Look again after so many seconds, or sooner."""
+        at = self._loop.time() + seconds
+        if self.over.done() or (self._timer is not None and self._timer.when() <= at):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._look_again)
 
     def _look_again(self) -> None:
-        self._recheck = None
-        if behind := self._feed.recover():
-            self._happened(Lagging(behind))
-        elif self._feed.behind:
-            self._recheck = self._loop.call_later(_RECHECK, self._look_again)
+        """Tell a client that can take more again what he missed, and serve what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._actor.user is not None:
+            self._missed(self._outlet.feed.recover())
+        self._watch()
+        self._next()
 
-    def _ask_for_proof(self) -> None:
-        """Version 1 has no receipts: the PONG to a PING behind the messages proves that they arrived."""
-        if self.version == 1 and (nonce := self._feed.probe()) is not None:
-            self._driver.send(Ping(nonce=nonce))
-
-    def _proven(self, pong: Pong) -> None:
-        for receipt in self._feed.proven(pong.nonce):
-            self._start(receipt, _Request())
-        self._ask_for_proof()
-
-
-def _size(pdu: Pdu) -> int:
-    """Bytes that a request holds in memory, about."""
-    values = (getattr(pdu, field.name) for field in pdu.SPEC.fields)
-    return _OVERHEAD + sum(len(value) for value in values if isinstance(value, str | bytes))
+    def _missed(self, after: Mapping[Room, int]) -> None:
+        """What follows these places was not sent: room by room, since he may have left one of them."""
+        for room, place in after.items():
+            self._happened(Lagging({room: place}))

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from quicchat.client.api import Chat
+from quicchat.client.inbox import Event
 from quicchat.client.login import Identity
 from quicchat.errors import Code, Refused
 from quicchat.protocol.limits import Limits
 from quicchat.server.adapters.store_memory import MemoryStore
 from quicchat.server.app import Door, Store, open_house
 from quicchat.server.model import Policy
+from quicchat.server.rates import Rates
 from quicchat.transport import virtual
 from quicchat.transport.memory import MemoryLink, Network
 from quicchat.wire.chapters.messages import Message
@@ -74,12 +76,13 @@ async def world(
     store: Store | None = None,
     limits: Limits | None = None,
     versions: tuple[int, ...] = VERSIONS,
+    rates: Rates | None = None,
     **conditions: Any,
 ) -> AsyncIterator[World]:
-    """A served network; `conditions` are those of `Network`."""
+    """A served network; `conditions` are those of `Network`. Without `rates` nobody asks too often."""
     kept = store or MemoryStore()
     network = Network(**{"latency": 0.005, **conditions})
-    async with open_house(kept, VirtualClock(), policy, limits=limits, versions=versions) as door:
+    async with open_house(kept, VirtualClock(), policy, limits=limits, versions=versions, rates=rates) as door:
         network.listen(door.accept)
         here = World(network, kept, door)
         yield here
@@ -93,15 +96,20 @@ def play(scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return virtual.run(scenario())
 
 
-async def heard(chat: Chat, seconds: float = 2.0) -> list[Pdu]:
+async def happened(chat: Chat, seconds: float = 2.0) -> list[Event]:
     """All events of a chat until nothing has come for so long."""
-    events: list[Pdu] = []
+    events: list[Event] = []
     while True:
         try:
             async with asyncio.timeout(seconds):
                 events.append(await anext(chat))
         except (TimeoutError, StopAsyncIteration):
             return events
+
+
+async def heard(chat: Chat, seconds: float = 2.0) -> list[Pdu]:
+    """What of it the server said."""
+    return [event for event in await happened(chat, seconds) if isinstance(event, Pdu)]
 
 
 async def texts(chat: Chat, room: str | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from quicchat.errors import Code, Refused
 from quicchat.server.model import Credentials, Head
 from quicchat.server.ports import Accounts, Log, Rooms
 from quicchat.wire.chapters.messages import Kind, Message, Post, Window
+from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.codec import decode_body
 from quicchat.wire.names import Device, Room, User
 
@@ -66,6 +67,43 @@ async def make(store: Store, room: Room, *members: User, policy: int = 0) -> Non
     await store.rooms.create(room, members[0], topic="", policy=policy, cid=cid(), at=1)
     for member in members[1:]:
         await store.rooms.join(room, member, cid=cid(), at=1)
+
+
+async def rank(
+    store: Store, user: User, to: Rank, by: User = ALICE, *, room: Room = HALL, operator: bool = False
+) -> None:
+    """Give a rank, an outcast's too."""
+    if to is Rank.OUTCAST:
+        await store.rooms.kick(room, user, by, ban=True, operator=operator, cid=cid(), at=1)
+    else:
+        await store.rooms.set_rank(room, user, by, to, operator=operator, cid=cid(), at=1)
+
+
+async def enters(
+    store: Store, user: User, *, room: Room = HALL, secret: str | None = None, operator: bool = False
+) -> Code | None:
+    """The code with which somebody is kept out, or None."""
+    return await refusal(store.rooms.join(room, user, secret=secret, operator=operator, cid=cid(), at=1))
+
+
+async def changes(
+    store: Store, by: User, *, room: Room = HALL, operator: bool = False, **what: int | str
+) -> Code | None:
+    """The code with which a change is refused, or None."""
+    asked = store.rooms.change(room, by, operator=operator, cid=cid(), at=1, **what)  # type: ignore[arg-type]
+    return await refusal(asked)
+
+
+async def moderate(store: Store, room: Room, owner: User, guest: User) -> None:
+    """Once everything that an owner can do to a room, and to a guest who is not in yet; in the end both are out."""
+    await store.rooms.change(room, owner, topic="order", policy=1, secret="knock", cid=cid(), at=1)
+    await store.rooms.invite(room, guest, owner, at=1)
+    await store.rooms.invitations(guest)
+    await store.rooms.join(room, guest, cid=cid(), at=1)
+    for rank in (Rank.VISITOR, Rank.MEMBER):
+        await store.rooms.set_rank(room, guest, owner, rank, cid=cid(), at=1)
+    await store.rooms.kick(room, guest, owner, ban=True, cid=cid(), at=1)
+    await store.rooms.leave(room, owner, cid=cid(), at=1)
 
 
 async def refusal(asked: Awaitable[object]) -> Code | None:

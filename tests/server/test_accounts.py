@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,8 @@ from quicchat.client.login import Identity, log_in
 from quicchat.client.requests import Requests
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
 from quicchat.protocol import scram
-from quicchat.server.model import Credentials
-from quicchat.server.services.accounts import Patience
+from quicchat.server.adapters.store_memory import MemoryStore
+from quicchat.server.model import Credentials, Patience
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.accounts import HEADS, MECHANISM, AuthChallenge, AuthOk, AuthResponse, AuthStart, Signup
 from quicchat.wire.chapters.messages import Post
@@ -164,20 +165,41 @@ def test_too_few_iterations_are_refused() -> None:
     play(scenario)
 
 
-def test_one_session_only_where_the_operator_says_so() -> None:
-    """R3.12, A9: another device is told that the user is logged in elsewhere; the same device takes over."""
+def test_many_guesses_at_once_wait_their_turn() -> None:
+    """A3: twenty connections that guess at the same moment do not share the first one's patience."""
 
     async def scenario() -> None:
-        async with world(replace(OPEN, sessions="single")) as here:
-            first = await here.enter("alice", device=b"A" * 16)
-            assert await refusal(here.enter("alice", device=b"B" * 16, sign_up=False)) is Code.ALREADY_LOGGED_IN
-            second = await here.enter("alice", device=b"A" * 16, sign_up=False)
-            await first.close()
-            assert first.lost is not None
-            assert first.lost.code == Code.SESSION_REPLACED
-            assert (await second.post("general", "me again")).seq == 2
+        async with world() as here:
+            await (await here.enter("alice")).close()
+            loop = asyncio.get_running_loop()
+            start = loop.time()
+            links = [here.link() for _ in range(6)]
+            for port, link in enumerate(links, 4000):
+                link.address = f"192.0.2.1:{port}"
+            guesses = [refusal(Chat(link).open(_wrong("alice"))) for link in links]
+            waits = []
+            for guess in asyncio.as_completed(guesses):
+                assert await guess is Code.AUTH_FAILED
+                waits.append(loop.time() - start)
+            assert [round(b - a, 2) for a, b in itertools.pairwise(waits)] == [0.25, 0.25, 0.5, 1.0, 2.0]
 
     play(scenario)
+
+
+def test_an_old_derivation_is_told_to_the_operator(caplog: pytest.LogCaptureFixture) -> None:
+    """A14: the server cannot derive anew what it never saw; it lets the user in, and says who should change it."""
+
+    async def scenario() -> None:
+        store = MemoryStore()
+        async with world(store=store) as here:
+            await (await here.enter("alice")).close()
+        async with world(replace(OPEN, least_iterations=4096), store=store) as here:
+            await here.enter("alice", sign_up=False)
+
+    with caplog.at_level("INFO", logger="quicchat.server"):
+        play(scenario)
+    (told,) = [each for each in caplog.records if each.message == "weak password hash"]
+    assert (told.user, told.iterations) == ("alice", 1)  # type: ignore[attr-defined]
 
 
 def test_several_devices_each_hear_everything() -> None:
@@ -203,7 +225,7 @@ def test_an_edited_version_list_breaks_the_login() -> None:
             chat, requests = await _ask(here)
             requests.connection.negotiation.witness(b"another list")
             with pytest.raises(Refused) as found:
-                await chat.open(Identity(user="alice", password="secret"))
+                await chat.open(Identity(user="alice", password="secret", iterations=1))
             assert found.value.code is Code.DOWNGRADE
             await chat.close()
             assert chat.lost is not None
@@ -220,7 +242,7 @@ def test_another_certificate_breaks_the_login() -> None:
             await (await here.enter("alice")).close()
             chat, requests = await _ask(here)
             with pytest.raises(Refused) as found:
-                await log_in(requests, Identity(user="alice", password="secret"), b"x" * 32)
+                await log_in(requests, Identity(user="alice", password="secret", iterations=1), b"x" * 32)
             assert found.value.code is Code.DOWNGRADE
             await chat.close()
 

@@ -138,7 +138,7 @@ def test_all_that_a_post_carries_is_in_its_event() -> None:
         async with world() as here:
             alice, bob = await here.enter("alice"), await here.enter("bob")
             facts = {"topic": "tea", "reply": 1, "refs": (1, 2), "mentions": ("bob",), "expires": 9, "sent": 7}
-            await alice._post(Post(room="general", cid=bytes(16), text="x", extra={33: 1}, **facts))  # type: ignore[arg-type]
+            await alice._talk._post(Post(room="general", cid=bytes(16), text="x", extra={33: 1}, **facts))  # type: ignore[arg-type]
             for chat in (alice, bob):
                 event = [each for each in await heard(chat) if isinstance(each, Message)][-1]
                 stored = (await chat.history("general"))[-1]

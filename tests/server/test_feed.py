@@ -92,6 +92,30 @@ def test_an_operator_sets_the_budget() -> None:
     assert client.feed.recover() == {}
 
 
+def test_a_client_on_hold_is_sent_no_events() -> None:
+    """R4.9 [8.4-1]: what comes meanwhile is remembered by its first place; all else goes on."""
+    client = Client(2)
+    client.feed.held = True
+    assert client.sees(6, 7, 8) == client.sees(1, room=DIRECT) == []
+    assert client.feed.admits(PRESENCE, 2)
+    assert client.feed.recover() == {}
+    client.feed.held = False
+    assert client.feed.recover() == {GENERAL: 5, DIRECT: 0}
+    assert client.sees(9) == [9]
+
+
+def test_a_room_that_was_left_is_not_caught_up_with() -> None:
+    """[6.7-2]: nothing follows for somebody who is no member any more."""
+    client = Client(2)
+    client.backlog = BUDGET + 1
+    client.sees(6)
+    client.sees(1, room=DIRECT)
+    client.feed.leave(GENERAL)
+    client.feed.leave(Room("never"))
+    client.backlog = 0
+    assert client.feed.recover() == {DIRECT: 0}
+
+
 # Version 1: the server keeps them
 
 

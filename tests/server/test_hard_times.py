@@ -14,8 +14,8 @@ from quicchat.errors import Code, LinkLost, Refused
 from quicchat.protocol.events import Closed
 from quicchat.server.model import Head, Stored
 from quicchat.transport.memory import MemoryLink
-from quicchat.wire.chapters.messages import Posted
-from tests.server.house import OPEN, World, play, texts, world
+from quicchat.wire.chapters.messages import Message, Post, Posted, Window
+from tests.server.house import OPEN, World, heard, play, texts, world
 
 
 def test_requests_that_wait_are_bounded() -> None:
@@ -31,7 +31,8 @@ def test_requests_that_wait_are_bounded() -> None:
                 return await append(*what, **more)
 
             here.store.log.append = slowly  # type: ignore[method-assign]
-            asked = [alice.post("general", "x" * 30_000) for _ in range(100)]
+            posts = [Post(room="general", cid=bytes([n] * 16), text="x" * 30_000) for n in range(100)]
+            asked = [alice._requests.ask(post, Posted) for post in posts]
             results = await asyncio.gather(*asked, return_exceptions=True)
             refused = [each for each in results if isinstance(each, Refused)]
             stored = [each for each in results if isinstance(each, Posted)]
@@ -56,6 +57,51 @@ def test_a_client_too_slow_for_push_pulls_instead() -> None:
             here.network.heal()
             said = [text[:2] for text in await texts(bob, "general")]
             assert said == ["bo", *(f"{number:02}" for number in range(60))]
+
+    play(scenario)
+
+
+def test_who_asks_for_more_than_he_can_read_is_not_closed() -> None:
+    """Q6 Q7 [8.4-2]: 5 MB of pages asked for at once, of which 4 MiB may wait: all come, as fast as he reads."""
+
+    async def scenario() -> None:
+        async with world(latency=0.02, streams=(16, 128), window=65_536) as here:
+            alice = await here.enter("alice")
+            for number in range(3):
+                await alice.post("general", f"{number}" + "x" * 15_000)
+            asked = [alice.history("general", window=Window.LATEST, limit=3) for _ in range(110)]
+            pages = await asyncio.gather(*asked)
+            assert {tuple(event.seq for event in page) for page in pages} == {(2, 3, 4)}
+            assert alice.lost is None
+
+    play(scenario)
+
+
+def test_what_is_said_during_a_login_is_not_missed() -> None:
+    """P4 [3.8-4]: between the store's answer and the admission somebody speaks, and the user joins elsewhere."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            bob, phone = await here.enter("bob"), await here.enter("alice", device=b"P" * 16)
+            await bob.create("garden")
+            admit = here.store.accounts.admit
+
+            async def slowly(*what: Any, **more: Any) -> tuple[Head, ...]:
+                found = await admit(*what, **more)
+                await asyncio.sleep(1)
+                return found
+
+            here.store.accounts.admit = slowly  # type: ignore[method-assign]
+            login = asyncio.ensure_future(here.enter("alice", device=b"L" * 16, sign_up=False))
+            await asyncio.sleep(0.5)
+            await phone.join("garden")
+            await bob.post("general", "did you hear that?")
+            laptop = await login
+            told = {(event.room, event.text) for event in await heard(laptop) if isinstance(event, Message)}
+            assert ("general", "did you hear that?") in told
+            assert ("garden", "alice joined") in told
+            await bob.post("garden", "welcome")
+            assert await texts(laptop, "garden") == ["welcome"]
 
     play(scenario)
 
@@ -114,14 +160,14 @@ def test_who_is_gone_before_his_login_is_done_is_not_there() -> None:
             here.store.accounts.admit = slowly  # type: ignore[method-assign]
             link = here.link()
             chat = Chat(link, device=b"A" * 16)
-            login = asyncio.ensure_future(chat.open(Identity(user="alice", password="secret")))
+            login = asyncio.ensure_future(chat.open(Identity(user="alice", password="secret", iterations=1)))
             await asyncio.sleep(1)
             link.close(Code.NO_ERROR)
             with pytest.raises(LinkLost):
                 await login
             await asyncio.sleep(10)
             here.store.accounts.admit = admit  # type: ignore[method-assign]
-            assert dict(await bob.members("general")) == {"alice": False, "bob": True}
+            assert {user: online for user, online, _ in await bob.members("general")} == {"alice": False, "bob": True}
             assert (await here.enter("alice", device=b"B" * 16, sign_up=False)).lost is None
 
     play(scenario)

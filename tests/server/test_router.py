@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 from quicchat.errors import Code, LocalProtocolError
 from quicchat.server.effects import Deliver, InRooms, OfUsers
-from quicchat.server.model import SessionId, in_version_1
+from quicchat.server.journal import Journal
+from quicchat.server.model import SessionId
 from quicchat.server.router import Router
+from quicchat.server.rules import in_version_1
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.messages import Kind, Message
-from quicchat.wire.chapters.presence import Presence, Show
+from quicchat.wire.chapters.presence import Presence, Show, Typing
+from quicchat.wire.chapters.rooms import Invite
+from quicchat.wire.digest import digest
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room, User, direct
 from quicchat.wire.registry import Pdu
 
@@ -34,10 +38,16 @@ class Ear:
         self.heard: list[Pdu] = []
         self.frames: list[bytes] = []
         self.closed: list[tuple[Code, str]] = []
+        self.parted: list[Room] = []
+        self.lasts: list[Message | None] = []
 
     def push(self, pdu: Pdu, framed: bytes) -> None:
         self.heard.append(pdu)
         self.frames.append(framed)
+
+    def left(self, room: Room, last: Message | None) -> None:
+        self.parted.append(room)
+        self.lasts.append(last)
 
     def close(self, code: Code, reason: str = "") -> None:
         self.closed.append((code, reason))
@@ -215,7 +225,7 @@ def test_a_session_that_ended_leaves_nothing_behind() -> None:
     router.add(never)
     router.remove(never)
     assert {name: type(value) for name, value in vars(router).items()} == fresh
-    assert all(not value for value in vars(router).values())
+    assert all(not value for name, value in vars(router).items() if name != "_journal")
     assert list(router) == []
 
 
@@ -228,7 +238,7 @@ def test_a_session_that_ended_during_its_login_is_not_admitted() -> None:
     router.admit(ear, ALICE, [GENERAL])
     tell(router, message(GENERAL))
     assert ear.heard == []
-    assert all(not value for value in vars(router).values())
+    assert all(not value for name, value in vars(router).items() if name != "_journal")
 
 
 def test_sessions_are_closed_by_number() -> None:
@@ -241,14 +251,130 @@ def test_sessions_are_closed_by_number() -> None:
     assert [each.id for each in router] == [1]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(("come", "go", "join", "leave", "say")), st.integers(0, 3), st.sampled_from((R1, R2))
-        ),
-        max_size=40,
-    )
-)
+# What was delivered lately
+
+
+def test_who_is_admitted_late_hears_what_was_said_since() -> None:
+    """[3.8-4] P4: since the mark: his rooms, those he joined meanwhile, until he left; nobody hears it twice."""
+    router = Router()
+    bob = admitted(router, 1, BOB, R1, R2)
+    tell(router, message(text="before"))
+    mark = router.mark()
+    heard = [
+        message(text="during"),
+        message(R2, sender=ALICE, kind=Kind.JOIN),
+        message(R2, text="in"),
+        message(R1, sender=ALICE, kind=Kind.LEAVE),
+    ]
+    for each in heard:
+        tell(router, each)
+    tell(router, message(R1, text="out"))
+    before = list(bob.heard)
+    alice = Ear(2)
+    router.add(alice)
+    assert router.admit(alice, ALICE, [R1], since=mark)
+    assert alice.heard == heard
+    assert (alice.parted, alice.lasts) == ([R1], [heard[-1]])
+    assert bob.heard == before
+    assert (router.hears(alice, R1), router.hears(alice, R2)) == (False, True)
+
+
+def test_presence_is_not_worth_remembering() -> None:
+    """P7: who logs in gets a snapshot; what goes to users, like an invitation, he would miss."""
+    router = Router()
+    mark = router.mark()
+    router.deliver(Deliver(Presence(user="eve", show=Show.AWAY), InRooms(frozenset({R1}))))
+    assert router.mark() == mark
+    router.deliver(Deliver(Invite(room="r1", user="eve"), OfUsers(frozenset({ALICE}))))
+    assert router.mark() == mark + 1
+
+
+def test_the_journal_is_bounded() -> None:
+    """[3.8-5] P7: by number and by bytes; a mark that it does not reach back to admits nobody."""
+    journal = Journal(entries=10, size=10_000)
+    effects = [Deliver(message(text=f"{number:02}"), InRooms(frozenset({R1}))) for number in range(30)]
+    for number, effect in enumerate(effects):
+        assert journal.mark() == number
+        journal.add(effect)
+    assert journal.since(20) == effects[20:]
+    assert journal.since(29) == effects[29:]
+    assert journal.since(30) == []
+    assert journal.since(19) is None
+    journal.add(Deliver(message(text="x" * 9_000), InRooms(frozenset({R1}))))
+    assert journal.since(30) is not None
+    assert journal.since(29) is None
+
+
+def test_whom_the_journal_does_not_cover_is_not_admitted() -> None:
+    """[3.8-5]: nothing has changed then; he hears nothing."""
+    router = Router()
+    router._journal = Journal(entries=1)
+    alice = Ear(1)
+    router.add(alice)
+    for _ in range(2):
+        tell(router, message())
+    assert not router.admit(alice, ALICE, [R1], since=0)
+    tell(router, message())
+    assert alice.heard == []
+    assert router.digest(alice) == digest([])
+
+
+# Heads
+
+
+def at(seq: int, room: Room = R1, *, epoch: int = 1, sender: User = BOB, kind: Kind = Kind.TEXT) -> Message:
+    return Message(room=room, epoch=epoch, seq=seq, cid=bytes(16), sender=sender, kind=kind, ts=0, text="hi")
+
+
+def test_heads_follow_what_is_delivered() -> None:
+    """[3.2-5]: by epoch and place, never back; of rooms that nobody hears nothing is kept."""
+    router = Router()
+    alice = admitted(router, 1, ALICE, R1)
+    assert (router.head(R1), router.digest(alice)) == (None, None)
+    tell(router, at(7))
+    tell(router, at(5))
+    assert router.head(R1) == 7
+    tell(router, at(2, epoch=2))
+    tell(router, at(9, epoch=1))
+    assert router.digest(alice) == digest([(R1, 2, 2)])
+    tell(router, at(4, R2))
+    assert router.head(R2) is None
+    bob = Ear(2)
+    router.add(bob)
+    router.admit(bob, BOB, [R1, R2], heads={R1: (2, 1), R2: (1, 6), Room("r3"): (1, 1)})
+    assert router.digest(bob) == digest([(R1, 2, 2), (R2, 1, 6)])
+    router.remove(bob)
+    assert router.head(R2) is None
+    assert router.digest(alice) == digest([(R1, 2, 2)])
+
+
+def test_a_conversation_of_two_has_a_head_from_its_first_message() -> None:
+    """[3.2-5] R2.15: for every session of both, and for nobody else."""
+    router = Router()
+    alice, bob, eve = admitted(router, 1, ALICE), admitted(router, 2, BOB), admitted(router, 3, EVE)
+    room = direct(ALICE, BOB)
+    tell(router, at(1, room))
+    assert router.digest(alice) == router.digest(bob) == digest([(room, 1, 1)])
+    assert router.digest(eve) == digest([])
+    assert (router.hears(alice, room), router.hears(eve, room)) == (True, False)
+    for ear in (alice, bob, eve):
+        router.remove(ear)
+    assert all(not value for name, value in vars(router).items() if name != "_journal")
+
+
+def test_what_travels_in_datagrams_has_no_frame() -> None:
+    """[3.9-2]: encoded once, as a datagram, for all who hear it; nothing for those of version 1."""
+    router = Router()
+    alice, old = admitted(router, 1, ALICE, R1), admitted(router, 2, BOB, R1, version=1)
+    typing = Typing(room=R1, user=EVE, counter=1, ttl=1)
+    router.deliver(Deliver(typing, InRooms(frozenset({R1}))))
+    assert (alice.frames, old.frames) == ([codec.encode(typing, version=2)], [])
+
+
+STEPS = st.sampled_from(("come", "go", "join", "leave", "say"))
+
+
+@given(st.lists(st.tuples(STEPS, st.integers(0, 3), st.sampled_from((R1, R2))), max_size=40))
 def test_whoever_should_hear_hears(steps: list[tuple[str, int, Room]]) -> None:
     """P4, R0.2: after any comings and goings, exactly the sessions of a room's members hear it."""
     router = Router()

@@ -13,7 +13,7 @@ from quicchat.server.adapters.store_memory import MemoryStore
 from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import PRESENCE_ROOM, ROOMS_EACH, Head, Listed, RoomInfo
 from quicchat.wire.chapters.messages import Kind, Window
-from quicchat.wire.chapters.rooms import EPHEMERAL
+from quicchat.wire.chapters.rooms import EPHEMERAL, Rank
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room, User
 from tests.server.stores import (
     ALICE,
@@ -74,7 +74,7 @@ def test_sign_up_enters_the_standing_rooms(store: Store) -> None:
         assert await whole_log(store, ANNOUNCEMENTS, BOB) == []
         assert (await store.rooms.info(ANNOUNCEMENTS, BOB)).members == 2
         assert (await store.rooms.info(GENERAL, BOB)).members == 2
-        assert await store.rooms.members(ANNOUNCEMENTS, BOB, after=None, limit=9) == [ALICE, BOB]
+        assert list(await store.rooms.members(ANNOUNCEMENTS, BOB, after=None, limit=9)) == [ALICE, BOB]
 
     run(scenario())
 
@@ -87,7 +87,7 @@ def test_of_two_who_want_a_name_at_once_one_gets_it(store: Store) -> None:
         assert await asyncio.gather(*map(refusal, asks)) == [None, Code.NAME_TAKEN, Code.NAME_TAKEN]
         assert await store.accounts.credentials(ALICE) == credentials(1)
         assert len(await whole_log(store, GENERAL, ALICE)) == 1
-        assert await store.rooms.members(GENERAL, ALICE, after=None, limit=9) == [ALICE]
+        assert list(await store.rooms.members(GENERAL, ALICE, after=None, limit=9)) == [ALICE]
 
     run(scenario())
 
@@ -135,10 +135,10 @@ def test_a_new_device_starts_at_the_furthest_and_then_goes_its_own_way(store: St
             await say(store, GENERAL, ALICE)
         assert (await head_of(store, ALICE, PHONE, GENERAL)).delivered == 0
         assert (await head_of(store, ALICE, LAPTOP, GENERAL)).delivered == 0
-        await store.log.receipt(GENERAL, ALICE, PHONE, delivered=4, read=None)
+        await store.log.receipt(GENERAL, ALICE, PHONE, delivered=4, read=None, at=1)
         assert (await head_of(store, ALICE, LAPTOP, GENERAL)).delivered == 0
         assert (await head_of(store, ALICE, TABLET, GENERAL)).delivered == 4
-        await store.log.receipt(GENERAL, ALICE, PHONE, delivered=6, read=None)
+        await store.log.receipt(GENERAL, ALICE, PHONE, delivered=6, read=None, at=1)
         assert (await head_of(store, ALICE, TABLET, GENERAL)).delivered == 4
         assert (await head_of(store, ALICE, PHONE, GENERAL)).delivered == 6
 
@@ -151,7 +151,7 @@ def test_cursors_belong_to_one_user_and_one_membership(store: Store) -> None:
     async def scenario() -> None:
         await sign_up(store, ALICE, BOB)
         await make(store, HALL, ALICE, BOB)
-        await store.log.receipt(HALL, ALICE, PHONE, delivered=2, read=2)
+        await store.log.receipt(HALL, ALICE, PHONE, delivered=2, read=2, at=1)
         assert (await head_of(store, BOB, PHONE, HALL)).delivered == 1
         await store.rooms.leave(HALL, ALICE, cid=cid(), at=1)
         assert HALL not in {head.room for head in await store.accounts.admit(ALICE, PHONE, "x", at=1)}
@@ -168,12 +168,15 @@ def test_making_entering_and_leaving_are_events(store: Store) -> None:
 
     async def scenario() -> None:
         await sign_up(store, ALICE, BOB)
-        made = await store.rooms.create(HALL, ALICE, topic="talk", policy=0, cid=b"c" * 16, at=7)
+        made = (await store.rooms.create(HALL, ALICE, topic="talk", policy=0, cid=b"c" * 16, at=7)).stored
+        assert made is not None
         assert (made.message.cid, made.message.ts, made.message.room, made.message.seq) == (b"c" * 16, 7, HALL, 1)
         assert await refusal(store.rooms.create(HALL, BOB, topic="", policy=0, cid=cid(), at=7)) is Code.ROOM_EXISTS
         await say(store, HALL, ALICE, "hi")
-        assert (await store.rooms.join(HALL, BOB, cid=cid(), at=8)) is not None
-        assert (await store.rooms.join(HALL, BOB, cid=cid(), at=8)) is None
+        for event in (True, False):
+            entered = await store.rooms.join(HALL, BOB, cid=cid(), at=8)
+            assert (entered.stored is not None) == event
+            assert entered.info == await store.rooms.info(HALL, BOB)
         await store.rooms.leave(HALL, ALICE, cid=cid(), at=9)
         assert await shown(store, HALL, BOB) == [
             (1, ALICE, Kind.JOIN, "alice joined"),
@@ -181,7 +184,9 @@ def test_making_entering_and_leaving_are_events(store: Store) -> None:
             (3, BOB, Kind.JOIN, "bob joined"),
             (4, ALICE, Kind.LEAVE, "alice left"),
         ]
-        info = RoomInfo(room=HALL, topic="talk", policy=0, epoch=1, first=1, head=4, read=3, members=1)
+        info = RoomInfo(
+            room=HALL, topic="talk", policy=0, epoch=1, first=1, head=4, read=3, members=1, rank=Rank.MEMBER
+        )
         assert await store.rooms.info(HALL, BOB) == info
 
     run(scenario())
@@ -193,7 +198,7 @@ def test_joining_can_make_the_room(store: Store) -> None:
     async def scenario() -> None:
         await sign_up(store, ALICE, BOB)
         assert await refusal(store.rooms.join(HALL, ALICE, cid=cid(), at=1)) is Code.NO_SUCH_ROOM
-        made = await store.rooms.join(HALL, ALICE, make=EPHEMERAL, cid=cid(), at=1)
+        made = (await store.rooms.join(HALL, ALICE, make=EPHEMERAL, cid=cid(), at=1)).stored
         assert made is not None
         assert made.message.seq == 1
         await store.rooms.join(HALL, BOB, make=0, cid=cid(), at=1)
@@ -229,7 +234,7 @@ def test_what_nobody_may_leave_or_make(store: Store) -> None:
         assert await refusal(store.rooms.create(Room("r"), CAROL, topic="", policy=0, cid=cid(), at=1)) is (
             Code.NO_SUCH_USER
         )
-        assert await store.rooms.join(direct, ALICE, cid=cid(), at=1) is None
+        assert (await store.rooms.join(direct, ALICE, cid=cid(), at=1)).stored is None
         assert await refusal(store.rooms.join(direct, CAROL, cid=cid(), at=1)) is Code.NO_SUCH_ROOM
 
     run(scenario())
@@ -248,7 +253,8 @@ def test_an_ephemeral_room_ends_with_its_last_member(store: Store) -> None:
         assert await refusal(store.rooms.info(HALL, BOB)) is Code.NO_SUCH_ROOM
         assert await refusal(store.rooms.join(HALL, BOB, cid=cid(), at=1)) is Code.NO_SUCH_ROOM
         assert await refusal(say(store, HALL, BOB)) is Code.NOT_MEMBER
-        again = await store.rooms.create(HALL, BOB, topic="new", policy=0, cid=cid(), at=1)
+        again = (await store.rooms.create(HALL, BOB, topic="new", policy=0, cid=cid(), at=1)).stored
+        assert again is not None
         assert (again.message.epoch, again.message.seq) == (2, 1)
         assert await whole_log(store, HALL, BOB) == [again.message]
         assert await head_of(store, BOB, PHONE, HALL) == Head(room=HALL, epoch=2, head=1, delivered=0)
@@ -318,8 +324,8 @@ def test_members_are_told_to_members_only(store: Store) -> None:
     async def scenario() -> None:
         await sign_up(store, CAROL, ALICE, BOB)
         await make(store, HALL, BOB, ALICE)
-        assert await store.rooms.members(HALL, BOB, after=None, limit=1) == [ALICE]
-        assert await store.rooms.members(HALL, BOB, after=ALICE, limit=9) == [BOB]
+        assert await store.rooms.members(HALL, BOB, after=None, limit=1) == {ALICE: Rank.MEMBER}
+        assert await store.rooms.members(HALL, BOB, after=ALICE, limit=9) == {BOB: Rank.OWNER}
         for room in (HALL, Room("nowhere"), Room("@alice,bob")):
             assert await refusal(store.rooms.members(room, CAROL, after=None, limit=9)) is Code.NO_SUCH_ROOM
             assert await refusal(store.rooms.info(room, CAROL)) is Code.NO_SUCH_ROOM
@@ -341,6 +347,8 @@ def test_a_user_is_audible_in_small_rooms(store: Store) -> None:
         await sign_up(store, ALICE)
         assert await store.rooms.audible(users[0]) == {HALL}
         assert await store.rooms.audible(User("nobody")) == frozenset()
+        assert await store.rooms.neighbours(users[0]) == {users[0]: 0, users[1]: 0}
+        assert await store.rooms.neighbours(User("nobody")) == {}
 
     run(scenario())
 
@@ -359,6 +367,12 @@ def test_after_close_everything_is_refused(store: Store) -> None:
             store.accounts.credentials(ALICE),
             store.accounts.set_credentials(ALICE, credentials()),
             store.accounts.admit(ALICE, PHONE, "x", at=1),
+            store.accounts.bearer(bytes(32), PHONE, at=1),
+            store.accounts.gaps(ALICE, PHONE, have={}, outstanding=[]),
+            store.accounts.rotate(bytes(32), bytes(32), PHONE, "", expires=1, at=1),
+            store.accounts.seen(ALICE, PHONE, at=1),
+            store.accounts.devices(ALICE, limit=1),
+            store.accounts.revoke(ALICE, PHONE),
             store.rooms.create(HALL, ALICE, topic="", policy=0, cid=cid(), at=1),
             store.rooms.join(GENERAL, ALICE, cid=cid(), at=1),
             store.rooms.leave(HALL, ALICE, cid=cid(), at=1),
@@ -366,9 +380,10 @@ def test_after_close_everything_is_refused(store: Store) -> None:
             store.rooms.info(GENERAL, ALICE),
             store.rooms.members(GENERAL, ALICE, after=None, limit=1),
             store.rooms.audible(ALICE),
+            store.rooms.neighbours(ALICE),
             store.log.append(GENERAL, ALICE, PHONE, post(), at=1),
             store.log.page(GENERAL, ALICE, window=Window.LATEST, anchor=0, limit=1, budget=1),
-            store.log.receipt(GENERAL, ALICE, PHONE, delivered=1, read=1),
+            store.log.receipt(GENERAL, ALICE, PHONE, delivered=1, read=1, at=1),
         ):
             assert await refusal(asked) is Code.STORE_UNAVAILABLE
 

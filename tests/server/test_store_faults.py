@@ -20,8 +20,9 @@ from typing import Any
 import pytest
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_sqlite import SqliteStore, database, open_store
+from quicchat.server.adapters.store_sqlite import SqliteStore, open_store
 from quicchat.server.model import Stored
+from quicchat.sqlite import database
 from quicchat.wire.chapters.messages import Post, Window
 from quicchat.wire.names import GENERAL, Room, User
 from tests.server.stores import (
@@ -101,12 +102,12 @@ async def day(store: SqliteStore) -> tuple[list[Post], list[Stored | Code]]:
         store.log.append(GENERAL, ALICE, PHONE, plain[0], at=1),
         store.log.append(Room("@alice,bob"), BOB, PHONE, direct, at=1),
         store.rooms.leave(HALL, BOB, cid=cid(), at=1),
-        store.log.receipt(GENERAL, BOB, PHONE, delivered=2, read=2),
+        store.log.receipt(GENERAL, BOB, PHONE, delivered=2, read=2, at=1),
     ]
     outcomes: list[Stored | Code] = []
     for burst in (asks[:6], asks[6:]):
         for found in await asyncio.gather(*burst, return_exceptions=True):
-            code = getattr(found, "code", None)
+            code, found = getattr(found, "code", None), getattr(found, "stored", found)
             if isinstance(found, Stored):
                 outcomes.append(found)
             elif isinstance(found, BaseException):
@@ -230,7 +231,7 @@ def test_a_careless_operation_harms_itself_alone(tmp_path: Path) -> None:
     """P1: one that fails after it has written, with Refused or a bug, is undone; its neighbours are stored."""
 
     def write(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO account VALUES ('mallory', x'00', 1, x'00', x'00')")
+        connection.execute("INSERT INTO account VALUES ('mallory', x'00', 1, x'00', x'00', 0)")
 
     def refuse(connection: sqlite3.Connection) -> None:
         write(connection)

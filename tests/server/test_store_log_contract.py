@@ -16,6 +16,7 @@ from quicchat.wire.chapters.messages import HistoryPage, Kind, Message, Window
 from quicchat.wire.chapters.rooms import EPHEMERAL
 from quicchat.wire.codec import encode, encode_body
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room
+from quicchat.wire.types import MAX_PAIRS
 from tests.server.stores import (
     ALICE,
     BOB,
@@ -266,7 +267,8 @@ def test_what_cannot_be_fetched_again_is_not_stored(store: Store) -> None:
         await sign_up(store, ALICE, BOB)
         await make(store, HALL, ALICE)
         fits, too_long = ({33: "x" * 32_100}, {33: "x" * 32_400})
-        pairs = [{2 * number + 33: 0 for number in range(count)} for count in (48, 50, 61)]
+        most = MAX_PAIRS - len(Message.SPEC.fields)
+        pairs = [{2 * number + 33: 0 for number in range(count)} for count in (most, most + 1, most + 12)]
         asks = [
             refusal(store.log.append(HALL, ALICE, PHONE, post("y" * 32_768, extra=extra), at=1))
             for extra in (None, fits, too_long, *pairs)

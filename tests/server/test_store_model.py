@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,109 +16,31 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from quicchat.errors import Refused
 from quicchat.server.adapters.store_memory import MemoryStore
 from quicchat.server.adapters.store_sqlite import open_store
-from quicchat.wire.chapters.messages import Kind, Post, Window
+from quicchat.server.model import Word
+from quicchat.wire.chapters.messages import Window
 from quicchat.wire.chapters.rooms import EPHEMERAL
-from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User
-from tests.server.stores import Store, credentials
-
-USERS = [User(name) for name in ("alice", "bob", "carol")]
-DEVICES = [Device(bytes([number] * 16)) for number in range(2)]
-ROOMS = [Room(name) for name in ("hall", "attic", GENERAL, ANNOUNCEMENTS, "@alice,bob", "@bob,alice", "@carol,carol")]
-# Few choices a call: an example has room for many calls only where each costs little.
-CIDS = [bytes([number] * 16) for number in range(60)]
-POSTS = [
-    Post(cid=CIDS[0], **fields)
-    for fields in (
-        {"text": "a"},
-        {"text": "a", "kind": Kind.TEXT, "topic": "t"},
-        {"text": "a", "kind": Kind.EMOTE},
-        {"text": "", "reply": 3, "refs": (1, 2), "mentions": ("bob",), "sent": 2**53},
-        {"text": "gr\u00fc\u00df " * 40, "expires": 1, "extra": {33: [1, b"x"]}},
-        {"text": "b", "extra": {2 * number + 33: 0 for number in range(50)}},
-    )
-]
-
-users, devices, cids = st.sampled_from(USERS), st.sampled_from(DEVICES), st.sampled_from(CIDS)
-rooms = st.sampled_from(ROOMS + 3 * ROOMS[:1] + 3 * [GENERAL])
-posts = st.builds(replace, st.sampled_from(POSTS), cid=cids)
-times, places = st.integers(0, 9), st.integers(0, 12) | st.just(2**53)
-maybe_places = st.none() | places
-windows = st.sampled_from([*Window, Window.AROUND])
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a port's method, for both stores."""
-
-    name: str
-    make: Callable[[Store], Awaitable[Any]]
-    admits: tuple[User, Device] | None = None
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-def receipts() -> st.SearchStrategy[Call]:
-    return st.builds(_receipt, rooms, users, devices, maybe_places, maybe_places)
-
-
-def talk() -> st.SearchStrategy[Call]:
-    return st.builds(_append, rooms, users, devices, posts, times)
-
-
-def changes() -> st.SearchStrategy[Call]:
-    """Accounts and memberships, with arguments from small sets, so that they meet each other."""
-    return st.one_of(
-        st.builds(_sign_up, users, st.integers(1, 3), times),
-        st.builds(_set_credentials, users, st.integers(1, 3)),
-        st.builds(_admit, users, devices, times),
-        st.builds(_create, rooms, users, st.sampled_from([0, EPHEMERAL]), cids, times),
-        st.builds(_join, rooms, users, st.sampled_from([None, 0, EPHEMERAL]), cids, times),
-        st.builds(_leave, rooms, users, cids, times),
-    )
-
-
-def _sign_up(user: User, mark: int, at: int) -> Call:
-    return Call(f"sign_up {user}", lambda store: store.accounts.sign_up(user, credentials(mark), at=at))
-
-
-def _set_credentials(user: User, mark: int) -> Call:
-    return Call(f"set {user}", lambda store: store.accounts.set_credentials(user, credentials(mark)))
-
-
-def _admit(user: User, device: Device, at: int) -> Call:
-    return Call(
-        f"admit {user} {device[0]}", lambda store: store.accounts.admit(user, device, "x", at=at), (user, device)
-    )
-
-
-def _create(room: Room, by: User, policy: int, cid: bytes, at: int) -> Call:
-    return Call(
-        f"create {room} {by} {policy}",
-        lambda store: store.rooms.create(room, by, topic=f"of {by}", policy=policy, cid=cid, at=at),
-    )
-
-
-def _join(room: Room, user: User, make: int | None, cid: bytes, at: int) -> Call:
-    return Call(f"join {room} {user} {make}", lambda store: store.rooms.join(room, user, make=make, cid=cid, at=at))
-
-
-def _leave(room: Room, user: User, cid: bytes, at: int) -> Call:
-    return Call(f"leave {room} {user}", lambda store: store.rooms.leave(room, user, cid=cid, at=at))
-
-
-def _append(room: Room, user: User, device: Device, said: Post, at: int) -> Call:
-    return Call(
-        f"append {room} {user} {said.cid.hex()[:4]} {said.text!r}",
-        lambda store: store.log.append(room, user, device, said, at=at),
-    )
-
-
-def _receipt(room: Room, user: User, device: Device, delivered: int | None, read: int | None) -> Call:
-    return Call(
-        f"receipt {room} {user} {device[0]} {delivered} {read}",
-        lambda store: store.log.receipt(room, user, device, delivered=delivered, read=read),
-    )
+from quicchat.wire.names import Device, Room, User
+from tests.server.calls import (
+    ROOMS,
+    USERS,
+    WHOLE_BODY,
+    WORDS,
+    Call,
+    anything,
+    changes,
+    cids,
+    devices,
+    join_of,
+    pieces,
+    places,
+    receipts,
+    rooms,
+    sign_up_of,
+    token_of,
+    users,
+    windows,
+)
+from tests.server.stores import Store
 
 
 async def outcome(asked: Awaitable[Any]) -> Any:
@@ -127,6 +49,8 @@ async def outcome(asked: Awaitable[Any]) -> Any:
         found = await asked
     except Refused as refused:
         return refused.code
+    if isinstance(found, dict):
+        return list(found.items())
     return list(found) if isinstance(found, list | tuple) else found
 
 
@@ -141,8 +65,8 @@ class Twins(RuleBasedStateMachine):
         self.memory, self.sqlite = MemoryStore(), open_store(self.path, readers=1)
         self.seen: set[tuple[User, Device]] = set()
         for number, user in enumerate(sorted(known)):
-            self.same(_sign_up(user, 1, 1).make)
-            self.same(_join(ROOMS[0], user, EPHEMERAL, bytes([200 + number] * 16), 1).make)
+            self.same(sign_up_of(user, 1, 1).make)
+            self.same(join_of(ROOMS[0], user, EPHEMERAL, None, False, False, bytes([200 + number] * 16), 1).make)
 
     def teardown(self) -> None:
         if hasattr(self, "runner"):
@@ -154,12 +78,12 @@ class Twins(RuleBasedStateMachine):
         expected = self.runner.run(outcome(make(self.memory)))
         assert self.runner.run(outcome(make(self.sqlite))) == expected
 
-    @rule(call=changes())
+    @rule(call=st.deferred(changes) | st.deferred(pieces))
     def alone(self, call: Call) -> None:
         self.same(call.make)
         self.note(call)
 
-    @rule(calls=st.lists(receipts(), min_size=2))
+    @rule(calls=st.lists(st.deferred(receipts), min_size=2))
     def acknowledge(self, calls: list[Call]) -> None:
         for call in calls:
             self.same(call.make)
@@ -168,18 +92,18 @@ class Twins(RuleBasedStateMachine):
         if call.admits is not None:
             self.seen.add(call.admits)
 
-    @rule(together=st.lists(talk() | talk() | receipts() | changes(), min_size=4, max_size=16))
+    @rule(together=st.lists(st.deferred(anything), min_size=4, max_size=16))
     def at_once(self, together: list[Call]) -> None:
         """Asked in one turn of the loop: they share a transaction, and happen in the order in which they were asked."""
 
         async def burst(store: Store) -> list[Any]:
             return await asyncio.gather(*(outcome(call.make(store)) for call in together))
 
-        # What `admit` answers is read after its transaction, and may show what was asked later.
+        # What these two answer is read after their transaction, and may show what was asked later.
         expected, found = (self.runner.run(burst(store)) for store in (self.memory, self.sqlite))
         for call, one, other in zip(together, expected, found, strict=True):
             self.note(call)
-            if not call.name.startswith("admit") or not isinstance(one, list):
+            if not call.name.startswith(("admit", "rotate")) or not isinstance(one, list):
                 assert one == other, call
 
     @rule()
@@ -187,16 +111,43 @@ class Twins(RuleBasedStateMachine):
         self.runner.run(self.sqlite.close())
         self.sqlite = open_store(self.path, readers=1)
 
-    @rule(asked=st.lists(st.tuples(rooms, users, windows, places, st.integers(1, 6), st.integers(1, 900)), min_size=4))
-    def pages(self, asked: list[tuple[Room, User, Window, int, int, int]]) -> None:
-        for room, user, window, anchor, limit, budget in asked:
-            limits = {"anchor": anchor, "limit": limit, "budget": budget}
+    @rule(
+        asked=st.lists(
+            st.tuples(rooms, users, windows, places, st.integers(1, 6), st.integers(1, 900), places), min_size=4
+        )
+    )
+    def pages(self, asked: list[tuple[Room, User, Window, int, int, int, int]]) -> None:
+        for room, user, window, anchor, limit, budget, until in asked:
+            limits = {"anchor": anchor, "limit": limit, "budget": budget, "until": until}
             self.same(lambda store: store.log.page(room, user, window=window, **limits))  # noqa: B023 - called at once
+
+    @rule(user=users, words=st.sampled_from(WORDS), room=rooms, limit=st.integers(1, 3))
+    def search(self, user: User, words: tuple[Word, ...], room: Room, limit: int) -> None:
+        """In one room page by page in the same order; between rooms equal times may stand in any order."""
+        self.same(lambda store: _paged(store, user, words, room, limit))
+        self.same(lambda store: _all_found(store, user, words))
+
+    @rule(room=rooms, user=users, seq=places, offset=st.integers(0, 3_000), limit=st.integers(1, 2_000))
+    def body(self, room: Room, user: User, seq: int, offset: int, limit: int) -> None:
+        digest = sha256(WHOLE_BODY).digest()
+        self.same(lambda store: store.log.body(room, user, seq, digest, offset, limit=limit))
 
     @rule(user=users, after=st.none() | rooms, room=rooms, past=st.none() | users, limit=st.integers(1, 3))
     def lists(self, user: User, after: Room | None, room: Room, past: User | None, limit: int) -> None:
         self.same(lambda store: store.rooms.listed(user, after=after, limit=limit))
         self.same(lambda store: store.rooms.members(room, user, after=past, limit=limit))
+        self.same(lambda store: store.log.targets(user, after=after, limit=limit))
+
+    @rule(
+        user=users,
+        device=devices,
+        have=st.dictionaries(rooms, st.tuples(st.integers(1, 2), places)),
+        asked=st.lists(cids, unique=True),
+    )
+    def missed(self, user: User, device: Device, have: dict[Room, tuple[int, int]], asked: list[bytes]) -> None:
+        self.same(lambda store: store.accounts.gaps(user, device, have=have, outstanding=asked))
+        for mark in (1, 2, 3):
+            self.same(lambda store: store.accounts.bearer(token_of(user, device, mark), device, at=1))  # noqa: B023
 
     @invariant()
     def equal(self) -> None:
@@ -206,12 +157,31 @@ class Twins(RuleBasedStateMachine):
             assert found == expected
 
 
+async def _paged(store: Store, user: User, words: tuple[Word, ...], room: Room, limit: int) -> list[bytes]:
+    found: list[bytes] = []
+    after = None
+    while True:
+        page = await store.log.search(user, words, room=room, after=after, limit=limit, budget=1 << 20)
+        found += page.events
+        if (after := page.next) is None:
+            return found
+
+
+async def _all_found(store: Store, user: User, words: tuple[Word, ...]) -> list[bytes]:
+    page = await store.log.search(user, words, room=None, after=None, limit=10_000, budget=1 << 30)
+    return sorted(page.events)
+
+
 async def _state(store: Store, seen: set[tuple[User, Device]]) -> list[Any]:
-    # A device that logged in before may do so again without changing anything.
-    asks = [outcome(store.accounts.admit(user, device, "x", at=1)) for user, device in sorted(seen)]
+    asks = [outcome(store.accounts.gaps(user, device, have={}, outstanding=[])) for user, device in sorted(seen)]
     for user in USERS:
         asks += [outcome(store.accounts.credentials(user)), outcome(store.rooms.audible(user))]
+        asks += [outcome(store.rooms.invitations(user))]
         asks += [outcome(store.rooms.info(room, user)) for room in ROOMS]
+        asks += [outcome(store.rooms.neighbours(user)), outcome(store.accounts.devices(user, limit=9))]
+        asks += [outcome(store.log.progress(room, user)) for room in ROOMS[:4]]
+        asks += [outcome(store.log.targets(user, after=None, limit=99))]
+    asks += [outcome(store.log.holding(room, 4)) for room in ROOMS[:3]]
     return await asyncio.gather(*asks)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from quicchat.errors import UsageError
-from quicchat.server.adapters.store_sqlite import database, open_store
+from quicchat.server.adapters.store_sqlite import open_store
+from quicchat.sqlite import database
 from quicchat.wire.names import GENERAL
 from tests.server.stores import ALICE, post, run, say, sign_up, whole_log
 
@@ -57,8 +59,8 @@ def test_a_new_file_gets_the_present_schema(tmp_path: Path) -> None:
     """D6: the version of the schema and whose file it is are written with it; opening it again changes nothing."""
     path = tmp_path / "a store \u00fc.db"
     filled(path)
-    assert told(path, "PRAGMA user_version") == [(len(database.migrations()),)]
-    assert told(path, "PRAGMA application_id") == [(database.APPLICATION_ID,)]
+    assert told(path, "PRAGMA user_version") == [(len(database.migrations("quicchat.server.adapters.store_sqlite")),)]
+    assert told(path, "PRAGMA application_id") == [(database.SERVER_FILE,)]
     assert told(path, "PRAGMA journal_mode") == [("wal",)]
     before = path.read_bytes()
     run(open_store(path).close())
@@ -67,7 +69,8 @@ def test_a_new_file_gets_the_present_schema(tmp_path: Path) -> None:
 
 def test_durability_is_the_full_one(tmp_path: Path) -> None:
     """D2: FULL, so that a power cut loses nothing acked; and references are checked."""
-    writer, (reader,) = database.open_database(tmp_path / "s.db", database.migrations(), sqlite3.Connection, 1)
+    scripts = database.migrations("quicchat.server.adapters.store_sqlite")
+    writer, (reader,) = database.open_database(tmp_path / "s.db", scripts, readers=1)
     with closing(writer), closing(reader):
         assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
         assert writer.execute("PRAGMA foreign_keys").fetchone() == (1,)
@@ -75,6 +78,18 @@ def test_durability_is_the_full_one(tmp_path: Path) -> None:
         assert writer.execute("PRAGMA fullfsync").fetchone() == (1,)
         with pytest.raises(sqlite3.OperationalError):
             reader.execute("DELETE FROM event")
+
+
+def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
+    """A13, R0.8: the database and what lies beside it have mode 0600, also where it was made with another."""
+    path = tmp_path / "store.db"
+    for _ in range(2):
+        opened = open_store(path)
+        run(sign_up(opened, ALICE) if not path.stat().st_size else opened.accounts.is_empty())
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+        assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
+        run(opened.close())
+        path.chmod(0o644)
 
 
 def test_an_empty_file_is_a_new_one(tmp_path: Path) -> None:
@@ -221,12 +236,12 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pyte
     """D6: each migration runs once, in order, in one transaction with its number; nothing is lost."""
     path = tmp_path / "store.db"
     filled(path, 3)
-    first = database.migrations()
+    first = database.migrations("quicchat.server.adapters.store_sqlite")
     later = [
         "CREATE TABLE more (x TEXT) STRICT;\n-- a comment; with a semicolon\nINSERT INTO more VALUES ('a;b');\n",
         "ALTER TABLE more ADD COLUMN y TEXT;\nUPDATE more SET y = x;\n",
     ]
-    monkeypatch.setattr("quicchat.server.adapters.store_sqlite.migrations", lambda: first + later)
+    monkeypatch.setattr("quicchat.server.adapters.store_sqlite.migrations", lambda _: first + later)
     for _ in range(2):
         filled_again = open_store(path)
         assert len(run(whole_log(filled_again, GENERAL, ALICE))) == 4
@@ -240,10 +255,10 @@ def test_a_migration_happens_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     """D6: when a step of a migration fails, the database stays at the version before it, and usable."""
     path = tmp_path / "store.db"
     filled(path)
-    first = database.migrations()
+    first = database.migrations("quicchat.server.adapters.store_sqlite")
     with monkeypatch.context() as patch:
         later = ["CREATE TABLE good (x);\n", "CREATE TABLE bad (x);\nDROP TABLE event;\n" + broken]
-        patch.setattr("quicchat.server.adapters.store_sqlite.migrations", lambda: first + later)
+        patch.setattr("quicchat.server.adapters.store_sqlite.migrations", lambda _: first + later)
         with pytest.raises(UsageError) as caught:
             open_store(path)
         assert str(path) in str(caught.value)

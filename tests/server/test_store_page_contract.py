@@ -12,7 +12,7 @@ from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.wire.chapters.messages import Message, Window
 from quicchat.wire.codec import decode_body
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room
-from tests.server.stores import ALICE, BOB, HALL, PHONE, PLENTY, Store, cid, head_of, make, run, say, sign_up
+from tests.server.stores import ALICE, BOB, HALL, PHONE, PLENTY, Store, cid, head_of, make, post, run, say, sign_up
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -100,12 +100,12 @@ def test_receipts_go_forward_and_not_beyond_the_head(store: Store) -> None:
             (2**53, 5, 6, 5),
             (6, 2**53, 6, 6),
         ):
-            await store.log.receipt(GENERAL, BOB, PHONE, delivered=delivered, read=read)
+            await store.log.receipt(GENERAL, BOB, PHONE, delivered=delivered, read=read, at=1)
             assert (await head_of(store, BOB, PHONE, GENERAL)).delivered == held
             assert (await store.rooms.info(GENERAL, BOB)).read == seen
         assert (await store.rooms.info(GENERAL, ALICE)).read == 1
         await say(store, ANNOUNCEMENTS, ALICE)
-        await store.log.receipt(ANNOUNCEMENTS, BOB, PHONE, delivered=9, read=9)
+        await store.log.receipt(ANNOUNCEMENTS, BOB, PHONE, delivered=9, read=9, at=1)
         assert (await store.rooms.info(ANNOUNCEMENTS, BOB)).read == 1
         assert (await head_of(store, BOB, PHONE, ANNOUNCEMENTS)).delivered == 1
 
@@ -113,13 +113,19 @@ def test_receipts_go_forward_and_not_beyond_the_head(store: Store) -> None:
 
 
 def test_own_posts_do_not_move_own_cursors(store: Store) -> None:
-    """Log.append: the sender's device is not taken to hold what it sent, since other events may lie before it."""
+    """Log.append: the sender's device is not taken to hold what it sent, since other events may lie before it.
+    What lies between is unread; where nothing does, what he said himself is read."""
 
     async def scenario() -> None:
         await sign_up(store, ALICE)
         await say(store, GENERAL, ALICE)
         assert (await head_of(store, ALICE, PHONE, GENERAL)).delivered == 0
-        assert (await store.rooms.info(GENERAL, ALICE)).read == 1
+        assert (await store.rooms.info(GENERAL, ALICE)).read == 2
+        await sign_up(store, BOB)
+        await say(store, GENERAL, ALICE)
+        assert (await store.rooms.info(GENERAL, ALICE)).read == 2
+        await store.log.receipt(GENERAL, ALICE, PHONE, delivered=None, read=3, at=1)
+        assert (await store.rooms.info(GENERAL, ALICE)).read == 4
 
     run(scenario())
 
@@ -131,8 +137,31 @@ def test_receipts_of_strangers_are_passed_over(store: Store) -> None:
         await sign_up(store, ALICE, BOB)
         await make(store, HALL, ALICE)
         for room in (HALL, Room("nowhere")):
-            await store.log.receipt(room, BOB, PHONE, delivered=1, read=1)
+            await store.log.receipt(room, BOB, PHONE, delivered=1, read=1, at=1)
         await store.rooms.join(HALL, BOB, cid=cid(), at=1)
         assert (await head_of(store, BOB, PHONE, HALL)).delivered == 1
+
+    run(scenario())
+
+
+def test_however_much_was_missed_it_comes_page_by_page(store: Store) -> None:
+    """D9, P7: thousands of messages, in pages that keep to their limits whatever is asked for; all, once, in order."""
+
+    async def scenario() -> None:
+        await sign_up(store, ALICE, BOB)
+        many, limit, budget = 3_000, 200, 20_000
+        posts = [(GENERAL, post("x" * (number % 300))) for number in range(many)]
+        for start in range(0, many, 60):
+            await store.log.append_many(ALICE, PHONE, posts[start : start + 60], at=1)
+        places: list[int] = []
+        while True:
+            bounds = {"anchor": places[-1] if places else 2, "until": many + 3, "limit": limit, "budget": budget}
+            page = await store.log.page(GENERAL, BOB, window=Window.BETWEEN, **bounds)
+            if not page.events:
+                break
+            assert len(page.events) <= limit
+            assert sum(map(len, page.events)) <= budget
+            places += [decode_body(Message, body, version=2).seq for body in page.events]
+        assert places == list(range(3, many + 3))
 
     run(scenario())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import re
 import sqlite3
 import stat
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -19,19 +18,18 @@ from typing import Any, ClassVar
 import pytest
 
 from quicchat.errors import Code
-from quicchat.server.adapters.store_sqlite import SqliteStore, open_store, writer
+from quicchat.server.adapters.store_sqlite import SqliteStore, open_store
 from quicchat.server.model import Stored
+from quicchat.sqlite import writer
 from quicchat.wire.chapters.messages import Window
-from quicchat.wire.names import GENERAL, Room
+from quicchat.wire.names import GENERAL
 from tests.server.stores import (
     ALICE,
     BOB,
     HALL,
-    LAPTOP,
     PHONE,
     PLENTY,
     cid,
-    credentials,
     make,
     post,
     refusal,
@@ -363,38 +361,3 @@ def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
         assert modes == dict.fromkeys(("store.db", "store.db-wal", "store.db-shm"), 0o600)
         run(opened.close())
         path.chmod(0o644)
-
-
-def test_no_question_reads_a_whole_table(store: SqliteStore) -> None:
-    """D9, P7: every statement finds its rows by an index, so that none grows slow with the log."""
-
-    async def scenario() -> None:
-        await sign_up(store, ALICE, BOB)
-        await store.accounts.set_credentials(ALICE, credentials(2))
-        await make(store, HALL, ALICE, BOB, policy=1)
-        await say(store, Room("@alice,bob"), ALICE)
-        await asyncio.gather(*(say(store, HALL, user) for user in (ALICE, BOB)))
-        said = post()
-        for _ in range(2):
-            await store.log.append(HALL, ALICE, PHONE, said, at=1)
-        for device in (PHONE, LAPTOP):
-            await store.log.receipt(HALL, ALICE, PHONE, delivered=1, read=1)
-            await store.accounts.admit(ALICE, device, "", at=1)
-        for window in Window:
-            await store.log.page(HALL, ALICE, window=window, anchor=1, limit=9, budget=PLENTY)
-        await store.rooms.listed(ALICE, after=None, limit=9)
-        await store.rooms.members(HALL, ALICE, after=None, limit=9)
-        await store.rooms.audible(ALICE)
-        await store.rooms.leave(HALL, BOB, cid=cid(), at=1)
-
-    Watched.told.clear()
-    run(scenario())
-    asked = {sql for sql in Watched.told if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)", sql)}
-    assert len(asked) > 25
-    with closing(sqlite3.connect(":memory:")) as scratch:
-        scratch.create_function("urandom", 1, bytes)
-        scratch.executescript((Path(writer.__file__).parent / "migrations" / "0001_first.sql").read_text("utf-8"))
-        for sql in asked:
-            plan = scratch.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?")).fetchall()
-            scans = [row[3] for row in plan if re.match("SCAN (account|cursor|device|event|member|room)", row[3])]
-            assert scans == [], sql

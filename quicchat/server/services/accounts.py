@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quicchat.errors import Code, Refused
-from quicchat.protocol.scram import Credentials, ServerLogin, decoy
-from quicchat.server.effects import Admit, Close, Deliver, Departed, Effect, Effects, InRooms, Reply
+from quicchat.protocol.scram import ServerLogin, decoy
+from quicchat.server.effects import Admit, Close, Deliver, Departed, Effects, InRooms, Reply
 from quicchat.server.handler import handles
-from quicchat.server.model import Actor, Head, Policy, SessionId, in_version_1
+from quicchat.server.model import TOKEN_LIFE, Actor, Credentials, Head, Patience, Policy, SessionId
 from quicchat.server.ports import Accounts, Clock, Roster
+from quicchat.server.rules import in_version_1
 from quicchat.wire.chapters.accounts import HEADS, MECHANISM, AuthChallenge, AuthOk, AuthResponse, AuthStart, Signup
 from quicchat.wire.chapters.session import Ok
 from quicchat.wire.names import GENERAL, User
 
+log = logging.getLogger("quicchat.server")
+
 #: Wrong passwords before the connection is closed, and NAME_TAKEN answers to one address before it must wait.
 TRIES = 3
 _TAKEN_ANSWERS, _TAKEN_SPAN = 3, 600_000
-
-#: Places remembered; the longest unheard-of is forgotten first, so that an attacker cannot fill the memory.
-_PLACES = 10_000
-_SPAN = 600_000
-_LONGEST = 5.0
-
-
-class Patience:
-    """How often something went wrong from one place lately: times (Unix ms) by place."""
-
-    def __init__(self) -> None:
-        self._mishaps: OrderedDict[str, list[int]] = OrderedDict()
-
-    def add(self, place: str, now: int) -> None:
-        """Something went wrong there."""
-        recent = [at for at in self._mishaps.pop(place, []) if at > now - _SPAN]
-        self._mishaps[place] = [*recent, now][-20:]
-        while len(self._mishaps) > _PLACES:
-            self._mishaps.popitem(last=False)
-
-    def count(self, place: str, *, since: int) -> int:
-        """Mishaps there after `since`."""
-        return sum(at > since for at in self._mishaps.get(place, ()))
-
-    def delay(self, place: str, now: int) -> float:
-        """Seconds to wait before the next answer: none at first, doubling from the second mishap on."""
-        mishaps = self.count(place, since=now - _SPAN)
-        return 0.0 if mishaps == 0 else min(_LONGEST, 0.125 * 2.0**mishaps)
 
 
 @dataclass(slots=True)
@@ -55,6 +31,7 @@ class _Attempt:
 
     user: User
     login: ServerLogin | None = None
+    keys: Credentials | None = None
     device_name: str = ""
     known: bool = False
     failures: int = 0
@@ -98,44 +75,62 @@ class AccountService:
         if pdu.mechanism != MECHANISM:
             raise Refused(Code.AUTH_FAILED, f"The mechanism here is {MECHANISM}.")
         user = User(pdu.user)
-        found = await self._accounts.credentials(user)
-        keys = decoy(await self._accounts.secret(), user, self._policy.least_iterations)
+        # Begun before anything is awaited, so that it ends with a connection that is gone before the answer.
         attempt = self._attempts.setdefault(actor.session, _Attempt(user))
+        found = await self._accounts.credentials(user)
+        # Made for those who exist too, so that both take the same time.
+        nobodys = decoy(await self._accounts.secret(), user, self._policy.least_iterations)
         attempt.user, attempt.known, attempt.device_name = user, found is not None, pdu.device_name or ""
-        attempt.login = ServerLogin(user, pdu.data, found or keys, self._clock.random(18))
+        attempt.keys = found or nobodys
+        attempt.login = ServerLogin(user, pdu.data, attempt.keys, self._clock.random(18))
         return [Reply(AuthChallenge(data=attempt.login.challenge))]
 
     @handles(AuthResponse)
     async def respond(self, actor: Actor, pdu: AuthResponse) -> Effects:
         attempt = self._attempts[actor.session]
         assert attempt.login is not None
+        assert attempt.keys is not None
+        token = self._clock.random(32) if actor.version > 1 else None
+        expires = self._clock.now() + TOKEN_LIFE
         try:
             proof = attempt.login.verify(pdu.data, actor.binding, blind=self._policy.blind_clients)
+            if not attempt.known:
+                raise Refused(Code.AUTH_FAILED)
+            # Claimed before anything is awaited, so that of two logins at once each knows of the other.
+            replaced = self._roster.claim(attempt.user, actor, alone=self._policy.sessions == "single")
+            heads = await self._accounts.admit(
+                attempt.user,
+                actor.device,
+                attempt.device_name,
+                token=hashlib.sha256(token).digest() if token else None,
+                expires=expires,
+                proven=attempt.keys.stored_key,
+                at=self._clock.now(),
+            )
         except Refused as refusal:
-            return await self._failed(actor, attempt, refusal)
-        if not attempt.known:
-            return await self._failed(actor, attempt, Refused(Code.AUTH_FAILED))
-        others = self._roster.sessions(attempt.user)
-        if self._policy.sessions == "single" and any(each.device != actor.device for each in others):
-            raise Refused(Code.ALREADY_LOGGED_IN)
-        heads = await self._accounts.admit(attempt.user, actor.device, attempt.device_name, at=self._clock.now())
+            self._roster.release(actor.session)
+            if refusal.code in (Code.AUTH_FAILED, Code.DOWNGRADE):
+                return await self._failed(actor, attempt, refusal)
+            raise
         self._attempts.pop(actor.session, None)
+        if attempt.keys.iterations < self._policy.least_iterations:
+            log.info("weak password hash", extra={"user": attempt.user, "iterations": attempt.keys.iterations})
         answer = AuthOk(
             user=attempt.user,
             session=actor.session,
+            token=token,
+            expires=expires if token else None,
             proof=proof,
             heads=tuple((each.room, each.epoch, each.head, each.delivered) for each in _most_urgent(heads)),
             welcome=self._policy.welcome,
         )
-        replaced: list[Effect] = [
-            Close(Code.SESSION_REPLACED, session=each.session) for each in others if each.device == actor.device
-        ]
-        rooms = {each.room: each.delivered for each in heads}
-        return [Admit(attempt.user, rooms), Reply(answer), *replaced]
+        ended = [Close(Code.SESSION_REPLACED, session=each.session) for each in replaced]
+        return [Admit.into(attempt.user, heads), Reply(answer), *ended]
 
     @handles(Departed)
     async def departed(self, actor: Actor, pdu: Departed) -> Effects:
         self._attempts.pop(actor.session, None)
+        self._roster.release(actor.session)
         return []
 
     def _may_sign_up(self, pdu: Signup) -> bool:
@@ -147,8 +142,10 @@ class AccountService:
         """Refuse, later with every failure of this name from this network, and not for ever."""
         now = self._clock.now()
         place = f"{attempt.user} {actor.network}"
-        await self._clock.sleep(self._wrong.delay(place, now))
+        delay = self._wrong.delay(place, now)
+        # Counted before the wait, so that many connections at once do not share the first one's.
         self._wrong.add(place, now)
+        await self._clock.sleep(delay)
         attempt.failures += 1
         if attempt.failures >= TRIES or refusal.code is Code.DOWNGRADE:
             return [Close(refusal.code, refusal.text)]

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
-from quicchat.errors import Code, Refused
-from quicchat.server import model
-from quicchat.server.effects import Deliver, Effect, Effects, InRooms, Lagging, Reply, Then
+from quicchat.errors import Code, Refused, RemoteProtocolError
+from quicchat.server import model, rules
+from quicchat.server.effects import Deliver, Effect, Effects, InRooms, Reply, Tell, Then
 from quicchat.server.handler import handles
-from quicchat.server.model import Actor, Policy, SessionId
+from quicchat.server.model import Actor, Policy, SessionId, Stored
 from quicchat.server.ports import Clock, Log, Roster
 from quicchat.wire import codec
-from quicchat.wire.chapters.messages import (
-    POSTABLE,
-    History,
-    HistoryPage,
-    Kind,
-    Message,
-    Post,
-    Posted,
-    Receipt,
-    Recipient,
-    Window,
-)
-from quicchat.wire.chapters.rooms import RoomHead
+from quicchat.wire.chapters.messages import POSTABLE, SAID, Kind, Message, Post, Posted, PostMany, Recipient
+from quicchat.wire.chapters.session import Error, Ok
 from quicchat.wire.names import ANNOUNCEMENTS, PARROT, Device, Room, User, direct, parties
 
-_PAGE = 100
-#: Bytes of events in a page, so that it fits a frame of the default limit with room to spare.
-_BUDGET = 48 * 1024
+#: Bytes of the text of a reaction.
+REACTION = 64
 
 
 class Messages:
-    """Posting, fetching, and how far people have come."""
+    """Posting, one by one or many at once."""
 
     def __init__(self, log: Log, roster: Roster, clock: Clock, policy: Policy) -> None:
         self._log = log
@@ -42,61 +31,50 @@ class Messages:
 
     @handles(Post)
     async def post(self, actor: Actor, pdu: Post) -> Effects:
-        room = self._addressed(actor, pdu)
-        if pdu.kind is not None and pdu.kind not in POSTABLE:
-            raise Refused(Code.FORBIDDEN, "Only the server records such events.")
-        if not pdu.text:
-            raise Refused(Code.SCHEMA, "An empty message says nothing.")
-        stored = await self._log.append(room, actor.name, actor.device, pdu, at=self._clock.now())
-        message = stored.message
-        effects: list[Effect] = [Reply(self._ack(actor, stored))]
-        if not stored.dup:
-            older = model.in_version_1(message)
-            effects.append(Deliver(message, InRooms(frozenset({room})), older=older, but=actor.session))
-            if PARROT in (parties(room) or ()) and actor.name != PARROT:
-                effects.append(Then(_PARROT, _parroted(message)))
-        return effects
+        room = self._checked(actor, pdu)
+        operator, now = actor.name in self._policy.operators, self._clock.now()
+        stored = await self._log.append(room, actor.name, actor.device, pdu, operator=operator, at=now)
+        return [Reply(self._ack(actor, stored)), *_told(actor, stored)]
 
-    @handles(History)
-    async def history(self, actor: Actor, pdu: History) -> Effects:
-        if pdu.anchor is None and pdu.window is not Window.LATEST:
-            raise Refused(Code.SCHEMA, "This window needs an anchor.")
-        page = await self._log.page(
-            Room(pdu.room),
-            actor.name,
-            window=pdu.window,
-            anchor=pdu.anchor or 0,
-            limit=pdu.limit or _PAGE,
-            budget=_BUDGET,
-        )
-        return [
-            Reply(HistoryPage(room=pdu.room, epoch=page.epoch, first=page.first, head=page.head, events=page.events))
-        ]
-
-    @handles(Receipt)
-    async def receipt(self, actor: Actor, pdu: Receipt) -> Effects:
-        await self._log.receipt(Room(pdu.room), actor.name, actor.device, delivered=pdu.delivered, read=pdu.read)
-        return []
-
-    @handles(Lagging)
-    async def catch_up(self, actor: Actor, pdu: Lagging) -> Effects:
-        """A version-2 client is told the heads and fetches; to a version-1 client the server reads aloud."""
+    @handles(PostMany)
+    async def post_many(self, actor: Actor, pdu: PostMany) -> Effects:
+        outcomes: list[Stored | Refused | None] = []
+        asked: list[tuple[Room, Post]] = []
+        posts = [_decoded(body, actor.version) for body in pdu.posts]
+        for post in posts:
+            try:
+                asked.append((self._checked(actor, post), post))
+                outcomes.append(None)
+            except Refused as refusal:
+                outcomes.append(refusal)
+        operator, now = actor.name in self._policy.operators, self._clock.now()
+        stored = iter(await self._log.append_many(actor.name, actor.device, asked, operator=operator, at=now))
         effects: list[Effect] = []
-        for room, after in pdu.after.items():
-            page = await self._log.page(
-                room, actor.name, window=Window.AFTER, anchor=after, limit=_PAGE, budget=_BUDGET
-            )
-            if actor.version > 1:
-                effects.append(Reply(RoomHead(room=room, epoch=page.epoch, head=page.head)))
-                continue
-            for body in page.events:
-                message = codec.decode_body(Message, body, version=2)
-                after = message.seq
-                if (older := model.in_version_1(message)) is not None:
-                    effects.append(Reply(older))
-            if page.events and after < page.head:
-                effects.append(Then(actor, Lagging({room: after})))
-        return effects
+        for post, refused in zip(posts, outcomes, strict=True):
+            outcome = refused or next(stored)
+            if isinstance(outcome, Refused):
+                effects.append(Tell(replace(Error.about(outcome.code, outcome.text), detail=post.cid)))
+            else:
+                effects += [Tell(self._ack(actor, outcome)), *_told(actor, outcome)]
+        return [*effects, Reply(Ok())]
+
+    def _checked(self, actor: Actor, pdu: Post) -> Room:
+        """The room a post is for. Raises Refused where no store has to be asked to say no."""
+        room = self._addressed(actor, pdu)
+        kind = pdu.kind or Kind.TEXT
+        if kind not in POSTABLE:
+            raise Refused(Code.FORBIDDEN, "Only the server records such events.")
+        if not pdu.text and kind is not Kind.RETRACT:
+            raise Refused(Code.SCHEMA, "An empty message says nothing.")
+        if kind in SAID:
+            return room
+        if len(pdu.refs or ()) != 1:
+            raise Refused(Code.SCHEMA, "It must name the one message that it is about.")
+        if kind is Kind.REACT and len(pdu.text.encode()) > REACTION:
+            raise Refused(Code.SCHEMA, f"A reaction has {REACTION} bytes at most.")
+        if kind is not Kind.EDIT and (pdu.attachments or pdu.mentions):
+            raise Refused(Code.SCHEMA, "Only what is said names somebody or has attachments.")
+        return room
 
     def _addressed(self, actor: Actor, pdu: Post) -> Room:
         """The room a post is for. Raises Refused where it names none, two, or somebody else's."""
@@ -112,12 +90,12 @@ class Messages:
             raise Refused(Code.FORBIDDEN, "Only announcers may broadcast here.")
         return room
 
-    def _ack(self, actor: Actor, stored: model.Stored) -> Posted:
+    def _ack(self, actor: Actor, stored: Stored) -> Posted:
         message = stored.message
         both = parties(Room(message.room))
         recipient = None
         if both is not None:
-            online = all(self._roster.sessions(user) or user == PARROT for user in both)
+            online = all(self._roster.present(user) for user in both)
             recipient = Recipient.ONLINE if online else Recipient.OFFLINE
         return Posted(
             cid=message.cid,
@@ -128,6 +106,27 @@ class Messages:
             recipient=recipient,
             epoch=message.epoch,
         )
+
+
+def _decoded(body: bytes, version: int) -> Post:
+    try:
+        return codec.decode_body(Post, body, version=version)
+    except RemoteProtocolError as error:
+        raise Refused(Code.SCHEMA, error.text) from error
+
+
+def _told(actor: Actor, stored: Stored) -> list[Effect]:
+    """Who hears of what is new in the log."""
+    if stored.dup:
+        return []
+    message = stored.message
+    room = Room(message.room)
+    told: list[Effect] = [
+        Deliver(message, InRooms(frozenset({room})), older=rules.in_version_1(message), but=actor.session)
+    ]
+    if PARROT in (parties(room) or ()) and actor.name != PARROT and message.kind in SAID:
+        told.append(Then(_PARROT, _parroted(message)))
+    return told
 
 
 _PARROT = Actor(session=SessionId(0), address="built-in", version=2, device=Device(bytes(16)), binding=b"", user=PARROT)

@@ -7,12 +7,12 @@ import sqlite3
 from pathlib import Path
 
 from quicchat.server.adapters.store_sqlite.accounts import SqliteAccounts
-from quicchat.server.adapters.store_sqlite.database import migrations, open_database
 from quicchat.server.adapters.store_sqlite.log import SqliteLog
-from quicchat.server.adapters.store_sqlite.reader import Reader
 from quicchat.server.adapters.store_sqlite.rooms import SqliteRooms
-from quicchat.server.adapters.store_sqlite.writer import Writer
 from quicchat.server.ports import Accounts, Log, Rooms
+from quicchat.sqlite.database import migrations, open_database
+from quicchat.sqlite.reader import Reader
+from quicchat.sqlite.writer import Writer
 
 __all__ = ["SqliteStore", "open_store"]
 
@@ -41,5 +41,5 @@ def open_store(
     Raises UsageError, with one line that names the file, where it cannot be used: not a database, damaged, of
     another program or a newer quicchat, or not ours to write.
     """
-    writing, reading = open_database(Path(path).absolute(), migrations(), factory, readers)
+    writing, reading = open_database(Path(path).absolute(), migrations(__name__), factory=factory, readers=readers)
     return SqliteStore(Writer(writing), Reader(reading))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 from quicchat.errors import Code, Refused, RemoteProtocolError
 from quicchat.server.model import Stored
-from quicchat.wire.chapters.messages import Kind, Message, Post
+from quicchat.wire.chapters.messages import SAID, Kind, Message, Post
 from quicchat.wire.codec import decode_body, encode_body
 from quicchat.wire.names import Room, User
 from quicchat.wire.types import MAX_PAIRS
@@ -23,13 +23,22 @@ HEAD: Final = """coalesce(
     (SELECT max(event.seq) FROM event WHERE event.room = room.id AND event.epoch = room.epoch), 0)"""
 FIRST: Final = """coalesce(
     (SELECT min(event.seq) FROM event WHERE event.room = room.id AND event.epoch = room.epoch), 1)"""
+#: How far a member has read: his own messages that follow at once are not unread to him.
+READ: Final = f"""coalesce(
+    (SELECT event.seq - 1 FROM event WHERE event.room = room.id AND event.epoch = room.epoch
+     AND event.seq > member.read AND event.sender <> member.user ORDER BY event.seq LIMIT 1), {HEAD})"""
+#: How many events after that name him.
+MENTIONS: Final = """(SELECT count(*) FROM mention WHERE mention.user = member.user AND mention.room = room.id
+    AND mention.epoch = room.epoch AND mention.seq > member.read)"""
 INSERT: Final = "INSERT INTO event (room, epoch, seq, sender, cid, body) VALUES "
 ROW: Final = "(?, ?, ?, ?, ?, ?)"
 
 
 def is_repeat(message: Message, room: Room, post: Post) -> bool:
-    """Whether a stored message is what is posted again, and not another one under the same cid."""
-    return (message.room, message.kind, message.text) == (room, post.kind or Kind.TEXT, post.text)
+    """Whether a stored message, or what is left of it, is what is posted again, and not another under the same cid."""
+    kind = post.kind or Kind.TEXT
+    about = kind in SAID or message.refs == post.refs
+    return (message.room, message.kind) == (room, kind) and message.text in ("", post.text) and about
 
 
 def encoded(message: Message) -> bytes:
@@ -64,12 +73,33 @@ def check_unused(connection: sqlite3.Connection, user: User, cid: bytes) -> None
         raise Refused(Code.CID_CONFLICT)
 
 
-def record(connection: sqlite3.Connection, kind: Kind, number: int, user: User, cid: bytes, at: int) -> Stored:
-    """Write that a user joined or left a room, at the next place of its log."""
+def record(
+    connection: sqlite3.Connection, kind: Kind, number: int, sender: User, cid: bytes, at: int, text: str, **facts: Any
+) -> Stored:
+    """Write what happened to a room or to those in it, at the next place of its log."""
     name, epoch, head = connection.execute(
         f"SELECT room.name, room.epoch, {HEAD} FROM room WHERE room.id = ?", (number,)
     ).fetchone()
-    text = f"{user} {'joined' if kind is Kind.JOIN else 'left'}"
-    message = Message(room=name, epoch=epoch, seq=head + 1, cid=cid, sender=user, kind=kind, ts=at, text=text)
-    connection.execute(INSERT + ROW, (number, epoch, head + 1, user, cid, encoded(message)))
+    message = Message(
+        room=name, epoch=epoch, seq=head + 1, cid=cid, sender=sender, kind=kind, ts=at, text=text, **facts
+    )
+    connection.execute(INSERT + ROW, (number, epoch, head + 1, sender, cid, encoded(message)))
     return Stored(message=message)
+
+
+def event_at(connection: sqlite3.Connection, number: int, epoch: int, seq: int) -> Message | None:
+    """The event at a place, or None where there is none."""
+    row = connection.execute(
+        "SELECT body FROM event WHERE room = ? AND epoch = ? AND seq = ?", (number, epoch, seq)
+    ).fetchone()
+    return None if row is None else decoded(row[0])
+
+
+def note_mentions(connection: sqlite3.Connection, number: int, message: Message) -> None:
+    """Remember whom a message names, for the members among them."""
+    for user in sorted({*(message.mentions or ())} - {message.sender}):
+        connection.execute(
+            "INSERT INTO mention (user, room, epoch, seq) SELECT user, room, ?, ? FROM member"
+            " WHERE room = ? AND user = ?",
+            (message.epoch, message.seq, number, user),
+        )

@@ -6,9 +6,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from quicchat.errors import Code, Refused
+from quicchat.server.adapters.store_sqlite import about, bodies, receipts, search
 from quicchat.server.adapters.store_sqlite.events import (
     FIRST,
     HEAD,
@@ -17,26 +19,24 @@ from quicchat.server.adapters.store_sqlite.events import (
     encoded,
     find,
     is_repeat,
+    note_mentions,
 )
-from quicchat.server.adapters.store_sqlite.reader import Reader
-from quicchat.server.adapters.store_sqlite.rooms import is_account, place
-from quicchat.server.adapters.store_sqlite.writer import Writer, one_by_one
-from quicchat.server.model import Page, Stored
-from quicchat.wire.chapters.messages import Post, Window, recorded
+from quicchat.server.adapters.store_sqlite.members import is_account, place
+from quicchat.server.adapters.store_sqlite.ranks import MUTED, check_voice
+from quicchat.server.model import Finds, Moved, Page, Piece, Receipts, Stored, Target, Word
+from quicchat.sqlite.reader import Reader
+from quicchat.sqlite.writer import Writer, one_by_one
+from quicchat.wire.chapters.messages import SAID, Message, Post, Window, recorded
 from quicchat.wire.names import Device, Room, User, direct, parties
 
 _PLACES: Final = f"""
     SELECT json_group_array(json_array(asked.key, room.id, room.epoch, {HEAD}))
     FROM json_each(?) AS asked
     CROSS JOIN room ON room.name = json_extract(asked.value, '$[0]')
-    CROSS JOIN member ON member.room = room.id AND member.user = json_extract(asked.value, '$[1]')"""
+    CROSS JOIN member ON member.room = room.id AND member.user = json_extract(asked.value, '$[1]')
+    WHERE NOT EXISTS (SELECT 1 FROM rank WHERE rank.room = room.id AND rank.user = member.user AND {MUTED})"""
 _BELOW: Final = "SELECT body FROM event WHERE room = ? AND epoch = ? AND seq <= ? ORDER BY seq DESC LIMIT ?"
-_ABOVE: Final = "SELECT body FROM event WHERE room = ? AND epoch = ? AND seq >= ? ORDER BY seq LIMIT ?"
-_DELIVERED: Final = """
-    INSERT INTO cursor (user, room, device, delivered)
-    SELECT user, room, ?, max(since, min(?, ?)) FROM member WHERE room = ? AND user = ?
-    ON CONFLICT DO UPDATE SET delivered = max(delivered, excluded.delivered)"""
-_READ: Final = "UPDATE member SET read = max(read, min(?, ?)) WHERE room = ? AND user = ?"
+_ABOVE: Final = "SELECT body FROM event WHERE room = ? AND epoch = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
 
 
 class _Ask(NamedTuple):
@@ -44,6 +44,7 @@ class _Ask(NamedTuple):
     sender: User
     device: Device
     post: Post
+    operator: bool
     at: int
 
 
@@ -54,14 +55,63 @@ class SqliteLog:
         self._writer = writer
         self._reader = reader
 
-    async def append(self, room: Room, sender: User, device: Device, post: Post, *, at: int) -> Stored:
-        return await self._writer.do_together(append_all, _Ask(room, sender, device, post, at))
+    async def append(
+        self, room: Room, sender: User, device: Device, post: Post, *, operator: bool = False, at: int
+    ) -> Stored:
+        return await self._writer.do_together(append_all, _Ask(room, sender, device, post, operator, at))
 
-    async def page(self, room: Room, user: User, *, window: Window, anchor: int, limit: int, budget: int) -> Page:
-        return await self._reader.ask(lambda connection: _page(connection, room, user, window, anchor, limit, budget))
+    async def append_many(
+        self, sender: User, device: Device, posts: Sequence[tuple[Room, Post]], *, operator: bool = False, at: int
+    ) -> Sequence[Stored | Refused]:
+        asks = [_Ask(room, sender, device, post, operator, at) for room, post in posts]
+        return await self._writer.do(lambda connection: append_all(connection, asks))
 
-    async def receipt(self, room: Room, user: User, device: Device, *, delivered: int | None, read: int | None) -> None:
-        await self._writer.do(lambda connection: _receipt(connection, room, user, device, delivered, read))
+    async def page(
+        self, room: Room, user: User, *, window: Window, anchor: int, limit: int, budget: int, until: int = 0
+    ) -> Page:
+        return await self._reader.ask(
+            lambda connection: _page(connection, room, user, window, anchor, limit, budget, until)
+        )
+
+    async def receipt(
+        self,
+        room: Room,
+        user: User,
+        device: Device,
+        *,
+        delivered: int | None,
+        read: int | None,
+        private: bool = False,
+        at: int,
+    ) -> Moved | None:
+        return await self._writer.do(
+            lambda connection: receipts.receipt(connection, room, user, device, delivered, read, private, at)
+        )
+
+    async def progress(self, room: Room, user: User) -> Receipts:
+        return await self._reader.ask(lambda connection: receipts.receipts(connection, room, user))
+
+    async def holding(self, room: Room, place: int) -> int:
+        return await self._reader.ask(lambda connection: receipts.holding(connection, room, place))
+
+    async def targets(self, user: User, *, after: Room | None, limit: int) -> Sequence[Target]:
+        return await self._reader.ask(lambda connection: receipts.targets(connection, user, after, limit))
+
+    async def search(
+        self, user: User, words: Sequence[Word], *, room: Room | None, after: bytes | None, limit: int, budget: int
+    ) -> Finds:
+        rooms = await self._reader.ask(lambda connection: search.behind(connection, user, room))
+        while rooms:
+            rooms = await self._writer.do(partial(search.index, numbers=rooms))
+        return await self._reader.ask(
+            lambda connection: search.find(connection, user, words, room, after, limit, budget)
+        )
+
+    async def put_body(self, user: User, digest: bytes, size: int, offset: int, data: bytes, *, at: int) -> None:
+        await self._writer.do(lambda connection: bodies.put(connection, user, digest, size, offset, data, at))
+
+    async def body(self, room: Room, user: User, seq: int, digest: bytes, offset: int, *, limit: int) -> Piece:
+        return await self._reader.ask(lambda connection: bodies.get(connection, room, user, seq, digest, offset, limit))
 
 
 def append_all(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[Stored | Refused]:
@@ -70,14 +120,23 @@ def append_all(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[Sto
     Every step of a statement gives up the interpreter lock and has to win it back, so that few statements are
     worth more than quick ones.
     """
-    stored = _append_plain(connection, asks)
-    if stored is not None:
-        return [*stored]
-    return one_by_one(connection, [partial(_append, ask=ask) for ask in asks])
+    outcomes: list[Stored | Refused] = []
+    for plain, run in groupby(asks, key=_is_plain):
+        some = list(run)
+        stored = _append_plain(connection, some) if plain else None
+        outcomes += (
+            stored if stored is not None else one_by_one(connection, [partial(_append, ask=ask) for ask in some])
+        )
+    return outcomes
+
+
+def _is_plain(ask: _Ask) -> bool:
+    """Whether a post is about nothing else: no other event, and no body that was put aside."""
+    return ask.post.attachments is None and (ask.post.kind is None or ask.post.kind in SAID)
 
 
 def _append_plain(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[Stored] | None:
-    """All of them, or None and nothing, when one is not a member's first try in a room that exists."""
+    """All of them, or None and nothing, when one is not the first try of a member who may speak."""
     pairs = list(dict.fromkeys((ask.room, ask.sender) for ask in asks))
     (found,) = connection.execute(_PLACES, (json.dumps(pairs),)).fetchone()
     places = {pairs[index]: (number, epoch, head) for index, number, epoch, head in json.loads(found)}
@@ -86,24 +145,31 @@ def _append_plain(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[
     heads = {number: head for number, _, head in places.values()}
     values: list[object] = []
     stored: list[Stored] = []
-    for room, sender, device, post, at in asks:
+    naming: list[tuple[int, Message]] = []
+    for room, sender, device, post, _, at in asks:
         number, epoch, _ = places[room, sender]
         heads[number] = seq = heads[number] + 1
+        if post.reply is not None and not 0 < post.reply < seq:
+            return None
         message = recorded(post, room=room, epoch=epoch, seq=seq, sender=sender, device=device, ts=at)
         try:
             values += (number, epoch, seq, sender, post.cid, encoded(message))
         except Refused:
             return None
         stored.append(Stored(message=message))
+        if post.mentions:
+            naming.append((number, message))
     try:
         connection.execute(INSERT + ", ".join([ROW] * len(asks)), values)
     except sqlite3.IntegrityError:  # a cid was used before, or twice in this batch; the statement is undone
         return None
+    for number, message in naming:
+        note_mentions(connection, number, message)
     return stored
 
 
 def _append(connection: sqlite3.Connection, ask: _Ask) -> Stored:
-    room, sender, device, post, at = ask
+    room, sender, device, post, operator, at = ask
     earlier = find(connection, sender, post.cid)
     if earlier is not None:
         if not is_repeat(earlier, room, post):
@@ -112,12 +178,19 @@ def _append(connection: sqlite3.Connection, ask: _Ask) -> Stored:
     found = place(connection, room, sender)
     if found is None:
         _check_direct(connection, room, sender)
+    elif not operator:
+        check_voice(connection, found[0], sender)
     number, epoch, head = found or (None, 1, 0)
+    about.check(connection, number, epoch, head, sender, post, operator=operator)
+    bodies.check(connection, sender, post.attachments or ())
     message = recorded(post, room=room, epoch=epoch, seq=head + 1, sender=sender, device=device, ts=at)
     body = encoded(message)
     if number is None:
         number = _open_direct(connection, room)
     connection.execute(INSERT + ROW, (number, epoch, head + 1, sender, post.cid, body))
+    note_mentions(connection, number, message)
+    bodies.own(connection, sender, post.attachments or (), number, epoch, head + 1)
+    about.apply(connection, number, message)
     return Stored(message=message)
 
 
@@ -140,7 +213,14 @@ def _open_direct(connection: sqlite3.Connection, room: Room) -> int:
 
 
 def _page(
-    connection: sqlite3.Connection, room: Room, user: User, window: Window, anchor: int, limit: int, budget: int
+    connection: sqlite3.Connection,
+    room: Room,
+    user: User,
+    window: Window,
+    anchor: int,
+    limit: int,
+    budget: int,
+    until: int,
 ) -> Page:
     found = connection.execute(
         f"SELECT room.id, room.epoch, {FIRST}, {HEAD} FROM room"
@@ -150,15 +230,16 @@ def _page(
     if found is None:
         raise Refused(Code.NO_SUCH_ROOM)
     number, epoch, first, head = found
-    below, above = {
-        Window.BEFORE: (anchor - 1, head + 1),
-        Window.AFTER: (0, anchor + 1),
-        Window.AROUND: (anchor, anchor + 1),
-        Window.LATEST: (head, head + 1),
+    below, above, end = {
+        Window.BEFORE: (anchor - 1, head + 1, head + 1),
+        Window.AFTER: (0, anchor + 1, head + 1),
+        Window.AROUND: (anchor, anchor + 1, head + 1),
+        Window.LATEST: (head, head + 1, head + 1),
+        Window.BETWEEN: (0, anchor + 1, until),
     }[window]
     events = _nearest(
         connection.execute(_BELOW, (number, epoch, below, limit)),
-        connection.execute(_ABOVE, (number, epoch, above, limit)),
+        connection.execute(_ABOVE, (number, epoch, above, end, limit)),
         limit,
         budget,
     )
@@ -183,21 +264,3 @@ def _nearest(
         taken.append(row[0])
         sides.append((rows, taken))
     return (*reversed(earlier), *later)
-
-
-def _receipt(
-    connection: sqlite3.Connection,
-    room: Room,
-    user: User,
-    device: Device,
-    delivered: int | None,
-    read: int | None,
-) -> None:
-    found = place(connection, room, user)
-    if found is None:
-        return
-    number, _, head = found
-    if delivered is not None:
-        connection.execute(_DELIVERED, (device, delivered, head, number, user))
-    if read is not None:
-        connection.execute(_READ, (read, head, number, user))

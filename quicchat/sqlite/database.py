@@ -13,8 +13,9 @@ from typing import Final
 
 from quicchat.errors import UsageError
 
-#: "Quic": tells our files from those of other programs that use SQLite.
-APPLICATION_ID: Final = 0x51756963
+#: "Quic" and "QuiC": tell our files, a server's and a client's, from those of other programs that use SQLite.
+SERVER_FILE: Final = 0x51756963
+CLIENT_FILE: Final = 0x51756943
 EXIT_CODE: Final = 3
 #: Larger files are not searched for damage at every start: reading a gigabyte takes seconds.
 CHECKED_BYTES: Final = 256 * 1024 * 1024
@@ -29,14 +30,19 @@ _OWNER_ONLY: Final = 0o600
 _SMALLEST: Final = 512
 
 
-def migrations() -> list[str]:
-    """The scripts that lead from an empty file to the present schema, in order."""
-    files = [file for file in resources.files(__package__).joinpath("migrations").iterdir() if file.name[:4].isdigit()]
+def migrations(package: str) -> list[str]:
+    """The scripts in a package's `migrations` that lead from an empty file to the present schema, in order."""
+    files = [file for file in resources.files(package).joinpath("migrations").iterdir() if file.name[:4].isdigit()]
     return [file.read_text("utf-8") for file in sorted(files, key=lambda file: file.name)]
 
 
 def open_database(
-    path: Path, scripts: Sequence[str], factory: type[sqlite3.Connection], readers: int
+    path: Path,
+    scripts: Sequence[str],
+    *,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+    readers: int = 0,
+    application: int = SERVER_FILE,
 ) -> tuple[sqlite3.Connection, list[sqlite3.Connection]]:
     """The connection that writes and those that only read; the file is made where there is none, checked, and
     brought to the present schema.
@@ -52,7 +58,7 @@ def open_database(
         try:
             _make(path)
             writer = opened.enter_context(contextlib.closing(_connect(path, factory)))
-            _prepare(writer, path, scripts)
+            _prepare(writer, path, scripts, application)
             reading = [opened.enter_context(contextlib.closing(_connect(path, factory))) for _ in range(readers)]
             for reader in reading:
                 reader.execute("PRAGMA query_only = ON")
@@ -76,8 +82,8 @@ def _connect(path: Path, factory: type[sqlite3.Connection]) -> sqlite3.Connectio
     )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, scripts: Sequence[str]) -> None:
-    _check(connection, path, len(scripts))
+def _prepare(connection: sqlite3.Connection, path: Path, scripts: Sequence[str], own: int) -> None:
+    _check(connection, path, len(scripts), own)
     _close_to_others(path)
     if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
         raise UsageError(f"{path} lies on a disk without shared memory: name a file on a local one", EXIT_CODE)
@@ -87,7 +93,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, scripts: Sequence[str])
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-    _migrate(connection, scripts)
+    _migrate(connection, scripts, own)
 
 
 def _make(path: Path) -> None:
@@ -110,10 +116,10 @@ def _close_to_others(path: Path) -> None:
                 each.chmod(_OWNER_ONLY)
 
 
-def _check(connection: sqlite3.Connection, path: Path, known: int) -> None:
+def _check(connection: sqlite3.Connection, path: Path, known: int, own: int) -> None:
     application, version = (_number(connection, f"PRAGMA {name}") for name in ("application_id", "user_version"))
     tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
-    if application != APPLICATION_ID and (application or version or tables):
+    if application != own and (application or version or tables):
         raise UsageError(f"{path} belongs to another program: name another file", EXIT_CODE)
     if version > known:
         raise UsageError(
@@ -127,7 +133,7 @@ def _check(connection: sqlite3.Connection, path: Path, known: int) -> None:
             raise _damaged(path, verdict)
 
 
-def _migrate(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
+def _migrate(connection: sqlite3.Connection, scripts: Sequence[str], own: int) -> None:
     # For what must be unpredictable; SQLite's own randomblob() does not promise that.
     connection.create_function("urandom", 1, os.urandom)
     while True:
@@ -137,7 +143,7 @@ def _migrate(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
             if version < len(scripts):
                 for statement in _statements(scripts[version]):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA application_id = {own}")
                 connection.execute(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")
         except BaseException:

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple, TypeVar
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_sqlite.threads import be_prompt
+from quicchat.sqlite.threads import be_prompt
 
 #: Operations that share one transaction at most, and how long the first of them waits for the others.
 BATCH: Final = 64

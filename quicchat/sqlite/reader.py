@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_sqlite.threads import be_prompt
+from quicchat.sqlite.threads import be_prompt
 
 T = TypeVar("T")
 

@@ -1,0 +1,185 @@
+"""The events of every room in memory. (spec 06-messages)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from quicchat.errors import Code, Refused
+from quicchat.server.adapters.store_memory import about as about_others
+from quicchat.server.adapters.store_memory import bodies, receipts, search
+from quicchat.server.adapters.store_memory.state import BODY_BYTES, EXTRA_PAIRS, Place, Seat, State
+from quicchat.server.model import (
+    Finds,
+    Moved,
+    Page,
+    Piece,
+    Receipts,
+    Stored,
+    Target,
+    Word,
+    is_party,
+)
+from quicchat.wire.chapters.messages import SAID, Kind, Post, Window, recorded
+from quicchat.wire.chapters.rooms import Rank
+from quicchat.wire.codec import encode_body
+from quicchat.wire.names import Device, Room, User
+
+
+class MemoryLog:
+    """The port `Log`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def append(
+        self, room: Room, sender: User, device: Device, post: Post, *, operator: bool = False, at: int
+    ) -> Stored:
+        state = self._state
+        state.check_open()
+        kind = post.kind or Kind.TEXT
+        earlier = state.said.get((sender, post.cid))
+        if earlier is not None:
+            about = kind in SAID or earlier.refs == post.refs
+            if (earlier.room, earlier.kind) != (room, kind) or earlier.text not in ("", post.text) or not about:
+                raise Refused(Code.CID_CONFLICT)
+            return Stored(message=earlier, dup=True)
+        found = state.room_of(room, sender) or self._unopened(room, sender)
+        if found.rank(sender) < Rank.MEMBER and not operator:
+            raise Refused(Code.FORBIDDEN)
+        place = len(found.log) + 1
+        about_others.check(found, room, sender, post, operator=operator)
+        bodies.check(state, sender, post)
+        message = recorded(post, room=room, epoch=found.epoch, seq=place, sender=sender, device=device, ts=at)
+        if len(post.extra or ()) > EXTRA_PAIRS or len(body := encode_body(message, version=2)) > BODY_BYTES:
+            raise Refused(Code.MSG_TOO_LARGE)
+        state.rooms.setdefault(room, found)
+        stored = state.write(message, body)
+        for user in {*(post.mentions or ())} - {sender}:
+            if user in found.seats:
+                found.seats[User(user)].named.add(place)
+        bodies.own(state, found, message)
+        about_others.apply(state, found, message)
+        return stored
+
+    async def append_many(
+        self, sender: User, device: Device, posts: Sequence[tuple[Room, Post]], *, operator: bool = False, at: int
+    ) -> Sequence[Stored | Refused]:
+        self._state.check_open()
+        outcomes: list[Stored | Refused] = []
+        for room, post in posts:
+            try:
+                outcomes.append(await self.append(room, sender, device, post, operator=operator, at=at))
+            except Refused as refusal:
+                outcomes.append(refusal)
+        return outcomes
+
+    def _unopened(self, room: Room, sender: User) -> Place:
+        """A direct-message room that is to come into being."""
+        names = room[1:].split(",") if room.startswith("@") else []
+        if len(names) != 2 or names != sorted(names) or not is_party(sender, room):
+            raise Refused(Code.NOT_MEMBER)
+        both = [User(name) for name in names]
+        if not all(user in self._state.accounts for user in both):
+            raise Refused(Code.NO_SUCH_USER)
+        return Place(seats={user: Seat(0, 0) for user in both})
+
+    async def page(
+        self, room: Room, user: User, *, window: Window, anchor: int, limit: int, budget: int, until: int = 0
+    ) -> Page:
+        self._state.check_open()
+        found = self._state.room_of(room, user)
+        if found is None:
+            raise Refused(Code.NO_SUCH_ROOM)
+        head = len(found.log)
+        places = _by_nearness(window, anchor, head, limit, until)
+        kept: list[int] = []
+        for place in islice(places, limit):
+            budget -= len(found.log[place - 1])
+            if budget < 0 and kept:
+                break
+            kept.append(place)
+        events = tuple(found.log[place - 1] for place in sorted(kept))
+        return Page(epoch=found.epoch, first=1, head=head, events=events)
+
+    async def receipt(
+        self,
+        room: Room,
+        user: User,
+        device: Device,
+        *,
+        delivered: int | None,
+        read: int | None,
+        private: bool = False,
+        at: int,
+    ) -> Moved | None:
+        self._state.check_open()
+        found = self._state.room_of(room, user)
+        return None if found is None else receipts.receipt(found, user, device, delivered, read, private, at)
+
+    async def progress(self, room: Room, user: User) -> Receipts:
+        self._state.check_open()
+        found = self._state.room_of(room, user)
+        if found is None:
+            raise Refused(Code.NO_SUCH_ROOM)
+        return receipts.receipts(found, user)
+
+    async def holding(self, room: Room, place: int) -> int:
+        self._state.check_open()
+        found = self._state.rooms.get(room)
+        return 0 if found is None else receipts.holding(found, place)
+
+    async def targets(self, user: User, *, after: Room | None, limit: int) -> Sequence[Target]:
+        self._state.check_open()
+        rooms = ((name, room) for name, room in self._state.rooms_of(user) if name > (after or ""))
+        return [
+            Target(
+                room=name,
+                epoch=room.epoch,
+                head=len(room.log),
+                read=room.read_by(user),
+                mentions=room.mentions_of(user),
+            )
+            for name, room in islice(rooms, limit)
+        ]
+
+    async def search(
+        self, user: User, words: Sequence[Word], *, room: Room | None, after: bytes | None, limit: int, budget: int
+    ) -> Finds:
+        self._state.check_open()
+        if room is not None and self._state.room_of(room, user) is None:
+            raise Refused(Code.NO_SUCH_ROOM)
+        rooms = [(name, found) for name, found in self._state.rooms_of(user) if room in (None, name)]
+        return search.find(rooms, words, after, limit, budget)
+
+    async def put_body(self, user: User, digest: bytes, size: int, offset: int, data: bytes, *, at: int) -> None:
+        self._state.check_open()
+        bodies.put(self._state, user, digest, size, offset, data, at)
+
+    async def body(self, room: Room, user: User, seq: int, digest: bytes, offset: int, *, limit: int) -> Piece:
+        self._state.check_open()
+        found = self._state.room_of(room, user)
+        if found is None:
+            raise Refused(Code.NO_SUCH_ROOM)
+        if (whole := found.bodies.get((seq, digest))) is None:
+            raise Refused(Code.NO_SUCH_FILE)
+        if offset > len(whole):
+            raise Refused(Code.RANGE)
+        return Piece(size=len(whole), data=whole[offset : offset + limit])
+
+
+def _by_nearness(window: Window, anchor: int, head: int, limit: int, until: int) -> Sequence[int]:
+    """The places a window shows, the nearest to its anchor first, and the later of two that are equally near."""
+    match window:
+        case Window.BEFORE:
+            return range(min(anchor - 1, head), 0, -1)
+        case Window.AFTER:
+            return range(anchor + 1, head + 1)
+        case Window.BETWEEN:
+            return range(anchor + 1, min(until, head + 1))
+        case Window.AROUND:
+            middle = min(anchor, head)
+            near = range(max(1, middle - limit), min(middle + limit, head) + 1)
+            return sorted(near, key=lambda place: (abs(place - middle), -place))
+        case Window.LATEST:
+            return range(head, 0, -1)

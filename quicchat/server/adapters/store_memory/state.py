@@ -1,0 +1,175 @@
+"""What the ports of the store without a disk share. (ARCHITECTURE)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from quicchat.errors import Code, Refused
+from quicchat.server.model import (
+    ROOMS_EACH,
+    Credentials,
+    Stored,
+    is_governed,
+    is_standing,
+)
+from quicchat.wire.chapters.messages import Kind, Message
+from quicchat.wire.chapters.rooms import Rank
+from quicchat.wire.codec import decode_body, encode_body
+from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User
+from quicchat.wire.types import MAX_PAIRS
+
+#: As in every store: a body fits a frame of 64 KiB again, alone in HISTORY_R, and its fields a map.
+BODY_BYTES: Final = 65_024
+EXTRA_PAIRS: Final = MAX_PAIRS - len(Message.SPEC.fields)
+
+
+@dataclass(slots=True)
+class Seat:
+    """One user in one room: where his membership began, how far he has read, what each device holds."""
+
+    since: int
+    read: int
+    delivered: dict[Device, int] = field(default_factory=dict)
+    #: How far others may see that he has read, and when that or what all his devices hold changed.
+    shown: int = 0
+    at: int = 0
+    #: The places that name him.
+    named: set[int] = field(default_factory=set)
+
+    def held_by(self, device: Device) -> int:
+        return self.delivered.get(device, self.since)
+
+    @property
+    def held(self) -> int:
+        """What the furthest device holds."""
+        return max(self.delivered.values(), default=self.since)
+
+    @property
+    def seen(self) -> int:
+        """What others may see that he has read."""
+        return max(self.shown, self.since)
+
+
+@dataclass(slots=True)
+class Known:
+    """A device of an account, and the SHA-256 of its resume token."""
+
+    name: str
+    seen: int
+    token: bytes | None = None
+    expires: int = 0
+
+
+@dataclass(slots=True)
+class Place:
+    topic: str = ""
+    policy: int = 0
+    epoch: int = 1
+    ended: bool = False
+    log: list[bytes] = field(default_factory=list)
+    senders: list[User] = field(default_factory=list)
+    seats: dict[User, Seat] = field(default_factory=dict)
+    ranks: dict[User, Rank] = field(default_factory=dict)
+    #: Who is invited, and by whom.
+    invited: dict[User, User] = field(default_factory=dict)
+    secret: bytes | None = None
+    #: Which events correct a place, and the bodies that events name.
+    edits: dict[int, list[int]] = field(default_factory=dict)
+    bodies: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+
+    def rank(self, user: User) -> Rank:
+        return self.ranks.get(user, Rank.MEMBER)
+
+    def read_by(self, user: User) -> int:
+        """How far a member has read, his own messages that follow at once included."""
+        place = self.seats[user].read
+        while place < len(self.log) and self.senders[place] == user:
+            place += 1
+        return place
+
+    def mentions_of(self, user: User) -> int:
+        """How many places that he has not read name a member."""
+        seat = self.seats[user]
+        return sum(place > seat.read for place in seat.named)
+
+    def message(self, place: int) -> Message:
+        return decode_body(Message, self.log[place - 1], version=2)
+
+
+@dataclass(slots=True)
+class Aside:
+    """What a user has put aside of a body, and when he last did."""
+
+    size: int
+    data: bytes
+    at: int
+
+
+class State:
+    """What the three ports share."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+        self.closed = False
+        self.accounts: dict[User, Credentials] = {}
+        self.devices: dict[User, dict[Device, Known]] = {}
+        self.rooms: dict[Room, Place] = {GENERAL: Place(), ANNOUNCEMENTS: Place()}
+        self.said: dict[tuple[User, bytes], Message] = {}
+        self.aside: dict[tuple[User, bytes], Aside] = {}
+
+    def check_open(self) -> None:
+        if self.closed:
+            raise Refused(Code.STORE_UNAVAILABLE)
+
+    def room_of(self, room: Room, user: User) -> Place | None:
+        """A room, for its members."""
+        found = self.rooms.get(room)
+        return found if found is not None and user in found.seats else None
+
+    def rooms_of(self, user: User) -> Iterator[tuple[Room, Place]]:
+        """The rooms a user is in, by name."""
+        return ((name, room) for name, room in sorted(self.rooms.items()) if user in room.seats)
+
+    def write(self, message: Message, body: bytes) -> Stored:
+        found = self.rooms[Room(message.room)]
+        found.log.append(body)
+        found.senders.append(User(message.sender))
+        self.said[User(message.sender), message.cid] = message
+        return Stored(message=message)
+
+    def record(self, kind: Kind, room: Room, sender: User, cid: bytes, at: int, text: str, **facts: Any) -> Stored:
+        """Write what happened to a room or to those in it."""
+        found = self.rooms[room]
+        message = Message(
+            room=room,
+            epoch=found.epoch,
+            seq=len(found.log) + 1,
+            cid=cid,
+            sender=sender,
+            kind=kind,
+            ts=at,
+            text=text,
+            **facts,
+        )
+        return self.write(message, encode_body(message, version=2))
+
+    def enter(self, room: Room, user: User, cid: bytes, at: int) -> Stored:
+        found = self.rooms[room]
+        found.seats[user] = Seat(len(found.log), len(found.log) + 1)
+        return self.record(Kind.JOIN, room, user, cid, at, f"{user} joined")
+
+    def check_entry(self, user: User, exclusive: bool, cid: bytes) -> None:
+        if user not in self.accounts:
+            raise Refused(Code.NO_SUCH_USER)
+        rooms = [name for name, _ in self.rooms_of(user) if is_governed(name)]
+        if exclusive and not all(map(is_standing, rooms)):
+            raise Refused(Code.ONE_GROUP_ONLY)
+        if len(rooms) >= ROOMS_EACH:
+            raise Refused(Code.LIMIT)
+        self.check_unused(user, cid)
+
+    def check_unused(self, user: User, cid: bytes) -> None:
+        if (user, cid) in self.said:
+            raise Refused(Code.CID_CONFLICT)

@@ -1,0 +1,71 @@
+"""Events about other events in SQLite: corrections, reactions, pins, and what is taken back. (spec 06-messages)"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from quicchat.errors import Code, Refused
+from quicchat.server.adapters.store_sqlite import bodies, search
+from quicchat.server.adapters.store_sqlite.events import encoded, event_at
+from quicchat.server.adapters.store_sqlite.ranks import rank_of
+from quicchat.server.rules import blanked, check_about
+from quicchat.wire.chapters.messages import SAID, Kind, Message, Post
+from quicchat.wire.chapters.rooms import Rank
+from quicchat.wire.names import User
+
+
+def check(
+    connection: sqlite3.Connection,
+    number: int | None,
+    epoch: int,
+    head: int,
+    sender: User,
+    post: Post,
+    *,
+    operator: bool,
+) -> None:
+    """Whether the place answered is taken, and the event that a post is about allows it. Raises Refused."""
+    if post.reply is not None and not 0 < post.reply <= head:
+        raise Refused(Code.NO_SUCH_MESSAGE)
+    kind = post.kind or Kind.TEXT
+    if kind in SAID:
+        return
+    refs = post.refs or ()
+    target = event_at(connection, number, epoch, refs[0]) if number is not None and len(refs) == 1 else None
+    direct = target is not None and target.room.startswith("@")
+    moderator = operator or (number is not None and rank_of(connection, number, sender) >= Rank.MODERATOR)
+    check_about(kind, sender, target, direct=direct, moderator=moderator)
+
+
+def apply(connection: sqlite3.Connection, number: int, message: Message) -> None:
+    """Do what an event that is now in the log says about another one."""
+    assert message.epoch is not None
+    target = message.refs[0] if message.refs else 0
+    if message.kind is Kind.EDIT:
+        connection.execute(
+            "INSERT INTO edit (room, epoch, target, seq) VALUES (?, ?, ?, ?)",
+            (number, message.epoch, target, message.seq),
+        )
+    elif message.kind is Kind.RETRACT:
+        edits = connection.execute(
+            "SELECT seq FROM edit WHERE room = ? AND epoch = ? AND target = ?", (number, message.epoch, target)
+        )
+        for seq in (target, *(seq for (seq,) in edits.fetchall())):
+            _blank(connection, number, message.epoch, seq)
+
+
+def _blank(connection: sqlite3.Connection, number: int, epoch: int, seq: int) -> None:
+    message = event_at(connection, number, epoch, seq)
+    assert message is not None
+    if not message.text:
+        return
+    search.forget(connection, number, epoch, seq, message.text)
+    bodies.forget(connection, number, epoch, seq)
+    for user in message.mentions or ():
+        connection.execute(
+            "DELETE FROM mention WHERE user = ? AND room = ? AND epoch = ? AND seq = ?", (user, number, epoch, seq)
+        )
+    connection.execute(
+        "UPDATE event SET body = ? WHERE room = ? AND epoch = ? AND seq = ?",
+        (encoded(blanked(message)), number, epoch, seq),
+    )
