@@ -6,125 +6,174 @@
             if isinstance(event, Message) and event.text == "!time":
                 await chat.post(event.room, "Late.")
 
-Every event is a PDU of the protocol (`quicchat.wire.chapters`): `Message` in unbroken order room by room,
-`Presence`, `RoomState`. The iteration ends when the connection does; `chat.lost` then tells why.
+An event is a PDU of the protocol (`quicchat.wire.chapters`), such as `Message` in unbroken order room by room,
+`Presence`, `ReceiptEvent`; or what happened here (`quicchat.client.events`): `Progress` of one's own messages,
+`Line`, `Reset`. The iteration ends when the connection does, or with `reconnect=True` when there is no hope any
+more; `chat.lost` then tells why.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Final
 
 from quicchat import __version__
-from quicchat.client import login
+from quicchat.client.account import Account
+from quicchat.client.chance import HERE, Surroundings
 from quicchat.client.connect import Trusting, reach
 from quicchat.client.device import device_in
-from quicchat.client.fetch import Fetch
+from quicchat.client.entry import enter
+from quicchat.client.events import Line, Progress, Reset, Sent
+from quicchat.client.inbox import Event
+from quicchat.client.life import Dial, Life
 from quicchat.client.login import Identity
+from quicchat.client.memory import Entry, Kept, Memory, PlainMemory
+from quicchat.client.memory_sqlite import open_memory
+from quicchat.client.places import Places
 from quicchat.client.requests import Requests
-from quicchat.client.state import State, reduce
+from quicchat.client.room import Room
+from quicchat.client.session import Session
+from quicchat.client.state import State
+from quicchat.client.talk import Talk
+from quicchat.client.tickets import Tickets
 from quicchat.config import home
 from quicchat.errors import Code, LinkLost
-from quicchat.protocol.connection import Connection
 from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello
 from quicchat.transport.link import Link
-from quicchat.wire import codec
-from quicchat.wire.chapters.messages import History, HistoryPage, Kind, Message, Post, Posted, Window, recorded
-from quicchat.wire.chapters.presence import Presence, PresenceSet, PresenceSnapshot, Show
-from quicchat.wire.chapters.rooms import (
-    EPHEMERAL,
-    Create,
-    Join,
-    Leave,
-    ListMembers,
-    ListRooms,
-    MemberList,
-    RoomHead,
-    RoomList,
-    RoomState,
-)
-from quicchat.wire.chapters.session import Bye, Echo, Goaway, Ok, Ping, Pong, VersionResponse
-from quicchat.wire.names import ANNOUNCEMENTS
-from quicchat.wire.registry import VERSIONS, Pdu, Role
+from quicchat.wire.chapters.messages import Kind, Message, Post, Posted, Window
+from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
+from quicchat.wire.chapters.rooms import RoomState
+from quicchat.wire.registry import VERSIONS
 
 __all__ = [
     "Chat",
+    "Entry",
     "Identity",
     "Kind",
+    "Line",
     "Message",
+    "Post",
     "Posted",
     "Presence",
     "PresenceSnapshot",
+    "Progress",
+    "Reset",
+    "Room",
     "RoomState",
+    "Sent",
     "Show",
     "Trusting",
     "Window",
     "connect",
     "meet",
+    "open_memory",
 ]
 
 AGENT = f"quicchat/{__version__}"
+#: Seconds that a link and the negotiation on it may take.
+TIMEOUT: Final = 5.0
 
 
 class Chat:
-    """One connection, negotiated and logged in by `open`; `connect` and `meet` make it, over a link of their own."""
+    """One user's conversation with a server, logged in by `open`; `connect` and `meet` make it.
+
+    What there is to say and to ask is bound in `__init__`, from `Talk` and `Places`. `memory` and what was `kept`
+    there go together. Without a link it makes its own by `dial`, and with `reconnect` others after it.
+    """
 
     def __init__(
         self,
-        link: Link,
+        link: Link | None,
         *,
         versions: tuple[int, ...] = VERSIONS,
         device: bytes = b"",
         limits: Limits | None = None,
+        memory: Memory | None = None,
+        kept: Kept | None = None,
+        dial: Dial | None = None,
+        reconnect: bool = True,
+        timeout: float = TIMEOUT,
+        surroundings: Surroundings = HERE,
+        read_receipts: bool = True,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        hello = Hello(versions=versions, agent=AGENT, device=device or secrets.token_bytes(16))
-        connection = Connection(
-            Role.CLIENT, hello, now=self._loop.time(), wall=_wall(), limits=limits, seed=secrets.randbits(32)
+        self._session = session = Session(
+            Hello(versions=versions, agent=AGENT, device=device or surroundings.chance(16)),
+            memory=memory or PlainMemory(),
+            kept=kept or Kept(),
+            limits=limits,
+            surroundings=surroundings,
+            private=not read_receipts,
         )
-        #: Rooms and people as they are now.
-        self.state = State()
-        #: What carries the connection.
-        self.link = link
-        self._events: asyncio.Queue[Pdu | None] = asyncio.Queue()
-        self._negotiated: asyncio.Future[None] = self._loop.create_future()
-        self._requests = Requests(link, connection, on_pdu=self._on_pdu, on_lost=self._on_lost)
-        self._fetch = Fetch(self._requests, self._events.put_nowait)
-        self._fetching: asyncio.Task[None] | None = None
-        connection.start(link.open())
+        self._dial, self._reconnect, self._timeout = dial, reconnect, timeout
+        self._life: Life | None = None
+        self._living: asyncio.Task[None] | None = None
+        if link is not None:
+            session.attach(link)
+        self.account = Account(session)
+        self._talk = talk = Talk(session)
+        self.post, self.tell, self.broadcast = talk.post, talk.tell, talk.broadcast
+        self.queue, self.withdraw = talk.queue, talk.withdraw
+        self.edit, self.retract, self.react, self.pin = talk.edit, talk.retract, talk.react, talk.pin
+        places = Places(session)
+        self.create, self.join, self.leave, self.room = places.create, places.join, places.leave, places.room
+        self.rooms, self.members, self.targets = places.rooms, places.members, places.targets
+        self.history, self.search, self.receipts = places.history, places.search, places.receipts
+        self.set_room, self.set_rank, self.mark_read = places.set_room, places.set_rank, places.mark_read
+        self.invite, self.kick, self.typing = places.invite, places.kick, places.typing
+        self.active, self.show, self.hold, self.echo = places.active, places.show, places.hold, places.echo
 
     # Coming and going
 
     async def open(self, identity: Identity) -> None:
-        """Negotiate, sign up if the identity says so, and log in.
+        """Negotiate, sign up if the identity says so, and log in: by the token that is remembered, or the password.
 
         Raises Refused when the server says no, LinkLost(NO_COMMON_VERSION) and others when the connection ends.
         """
-        await self._negotiated
-        if identity.sign_up:
-            await login.sign_up(self._requests, identity)
-        answer = await login.log_in(self._requests, identity, self.link.certificate_hash)
-        self._fetch.begin(answer.heads or ())
-        self._fetching = self._loop.create_task(self._fetch.run())
+        session = self._session
+        life = Life(session, self._dial, identity, self._timeout) if self._dial is not None else None
+        if session.attached or life is None:
+            await enter(session, identity)
+        else:
+            session.on_lost = life.lost
+            early = await life.connect(identity)
+            session.on_lost = session.over
+            session.inbox.put(Line("online", early=early))
+        if life is not None and self._reconnect:
+            self._life = life
+            session.on_lost = life.lost
+            self._living = asyncio.get_running_loop().create_task(life.run())
 
     async def close(self, reason: str = "quit") -> None:
         """Say goodbye, let the server finish what we asked, and wait until the connection is closed."""
-        if self._requests.lost is None:
-            self._fetch.flush_receipts()
-            self._requests.driver.leave(reason)
-        await asyncio.shield(self._requests.ended)
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
+        if self._living is not None:
+            self._living.cancel()
+            await asyncio.wait([self._living])
+        await self._session.leave_taking(reason)
+        await self._session.close()
+
+    async def ping(self) -> float:
+        """Seconds to the server and back."""
+        return await self._session.ping()
+
+    async def migrate(self, local_port: int = 0) -> float:
+        """Go on from another local address or port; the session and all that runs continue. Returns the new RTT.
+
+        While there is no connection, the next one is tried at once. Raises UsageError where the port cannot be had.
+        """
+        if self._life is not None and not self._life.online:
+            await self._life.hurry()
+        else:
+            self.link.migrate(local_port)
+        rtt = await self.ping()
+        self._session.inbox.put(Line("moved"))
+        return rtt
 
     async def __aenter__(self) -> Chat:
         return self
@@ -134,156 +183,61 @@ class Chat:
     ) -> None:
         await self.close()
 
+    # What is so
+
+    @property
+    def state(self) -> State:
+        """Rooms and people as they are now."""
+        return self._session.state
+
+    @property
+    def outbox(self) -> list[Entry]:
+        """As `Talk.outbox`."""
+        return self._talk.outbox
+
+    @property
+    def memory(self) -> Memory:
+        """What this device remembers."""
+        return self._session.scribe.memory
+
+    @property
+    def link(self) -> Link:
+        """What carries the connection of the moment."""
+        return self._requests.link
+
     @property
     def lost(self) -> LinkLost | None:
-        """Why the connection ended; None while it lives."""
-        return self._requests.lost
+        """Why it is over; None while it lives, or may live again."""
+        return self._session.lost
 
     @property
     def version(self) -> int:
         """The protocol version in use."""
-        return self._requests.connection.version or 0
+        return self._requests.version
 
     @property
     def rtt(self) -> float | None:
         """Seconds that the last PING took, or None before the first."""
         return self._requests.connection.health.rtt
 
-    # Talking
+    @property
+    def _requests(self) -> Requests:
+        return self._session.requests
 
-    async def post(self, room: str, text: str, *, kind: Kind = Kind.TEXT, cid: bytes | None = None) -> Posted:
-        """Say something in a room; returns when it is stored. A retry with the same `cid` is harmless.
-
-        Raises Refused(NOT_MEMBER) and others; LinkLost when it is not known whether it was stored.
-        """
-        return await self._post(Post(room=room, cid=cid or secrets.token_bytes(16), text=text, **_facts(kind)))
-
-    async def tell(self, user: str, text: str, *, kind: Kind = Kind.TEXT, cid: bytes | None = None) -> Posted:
-        """Say something to one user, who gets it now or when he comes. Raises Refused(NO_SUCH_USER)."""
-        return await self._post(Post(user=user, cid=cid or secrets.token_bytes(16), text=text, **_facts(kind)))
-
-    async def broadcast(self, text: str) -> Posted:
-        """Announce something to everybody, present or not."""
-        return await self.post(ANNOUNCEMENTS, text)
-
-    async def echo(self, text: str) -> str:
-        """What the server sends back: the same text."""
-        return (await self._requests.ask(Echo(data=text), Echo)).data
-
-    async def ping(self) -> float:
-        """Seconds to the server and back."""
-        start = self._loop.time()
-        await self._requests.ask(Ping(nonce=secrets.randbits(32)), Pong)
-        return self._loop.time() - start
-
-    # Rooms and people
-
-    async def create(self, room: str, *, topic: str | None = None, ephemeral: bool = False) -> RoomState:
-        """Make a room and enter it. Raises Refused(ROOM_EXISTS)."""
-        return await self._requests.ask(
-            Create(room=room, topic=topic, policy=EPHEMERAL if ephemeral else None), RoomState
-        )
-
-    async def join(self, room: str, *, create: bool = False, ephemeral: bool = False) -> RoomState:
-        """Enter a room, making it where `create` says so. Raises Refused(NO_SUCH_ROOM)."""
-        policy = EPHEMERAL if create and ephemeral else None
-        return await self._requests.ask(Join(room=room, create=create or None, policy=policy), RoomState)
-
-    async def leave(self, room: str) -> None:
-        """Leave a room. Raises Refused(NOT_MEMBER)."""
-        await self._requests.ask(Leave(room=room), Ok)
-        self._fetch.leave(room)
-        rooms = {name: view for name, view in self.state.rooms.items() if name != room}
-        self.state = replace(self.state, rooms=rooms)
-
-    async def rooms(self) -> Sequence[tuple[str, int, str, bool]]:
-        """All rooms by name: (room, members, topic, whether we are in)."""
-        found: list[tuple[str, int, str, bool]] = []
-        while True:
-            after = found[-1][0] if found else None
-            page = await self._requests.ask(ListRooms(after=after), RoomList, aside=True)
-            found += page.rooms
-            if not page.more:
-                return found
-
-    async def members(self, room: str) -> Sequence[tuple[str, bool]]:
-        """The members of a room by name: (user, whether online). Raises Refused(NO_SUCH_ROOM)."""
-        found: list[tuple[str, bool]] = []
-        while True:
-            after = found[-1][0] if found else None
-            page = await self._requests.ask(ListMembers(room=room, after=after), MemberList, aside=True)
-            found += page.members
-            if not page.more:
-                return found
-
-    async def history(
-        self, room: str, *, window: Window = Window.LATEST, anchor: int | None = None, limit: int = 50
-    ) -> Sequence[Message]:
-        """A page of a room's log, ascending; it does not move what this device has."""
-        ask = History(room=room, window=window, anchor=anchor, limit=limit)
-        page = await self._requests.ask(ask, HistoryPage, aside=True)
-        return [codec.decode_body(Message, body, version=self.version) for body in page.events]
-
-    async def show(self, show: Show, status: str | None = None) -> None:
-        """Tell the others how available one is."""
-        await self._requests.ask(PresenceSet(show=show, status=status), Ok)
+    @property
+    def _negotiated(self) -> asyncio.Future[None]:
+        return self._requests.negotiated
 
     # Listening
 
-    def __aiter__(self) -> AsyncIterator[Pdu]:
+    def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
-    async def __anext__(self) -> Pdu:
-        event = await self._events.get()
+    async def __anext__(self) -> Event:
+        event = await self._session.inbox.next()
         if event is None:
-            self._events.put_nowait(None)
             raise StopAsyncIteration
         return event
-
-    # What comes
-
-    def _on_pdu(self, pdu: Pdu) -> None:
-        if isinstance(pdu, VersionResponse):
-            if not self._negotiated.done():
-                if pdu.version:
-                    self._negotiated.set_result(None)
-                else:
-                    self._negotiated.set_exception(_rejected(pdu))
-            return
-        self.state = reduce(self.state, pdu)
-        match pdu:
-            case Message():
-                self._fetch.take(pdu)
-            case RoomHead():
-                self._fetch.know(pdu.room, pdu.epoch, pdu.head)
-            case RoomState():
-                self._fetch.enter(pdu.room, pdu.epoch, pdu.head)
-            case Presence() | PresenceSnapshot() | Goaway() | Bye():
-                self._events.put_nowait(pdu)
-
-    def _on_lost(self, lost: LinkLost) -> None:
-        if not self._negotiated.done():
-            self._negotiated.set_exception(lost)
-        self._events.put_nowait(None)
-
-    async def _post(self, post: Post) -> Posted:
-        answer = await self._requests.ask(post, Posted)
-        user, epoch = self.state.user, answer.epoch
-        self._fetch.take(recorded(post, room=answer.room, epoch=epoch, seq=answer.seq, sender=user, ts=answer.ts))
-        return answer
-
-
-def _rejected(answer: VersionResponse) -> LinkLost:
-    """Why there is no version: which ones the server speaks."""
-    spoken = sorted(answer.versions)
-    whole = len(spoken) > 1 and spoken == list(range(spoken[0], spoken[-1] + 1))
-    words = f"{spoken[0]}..{spoken[-1]}" if whole else ", ".join(map(str, spoken))
-    return LinkLost(Code.NO_COMMON_VERSION, f"server speaks {words}")
-
-
-def _facts(kind: Kind) -> dict[str, Any]:
-    """What every post carries besides its text; the usual kind is left out."""
-    return {"kind": None if kind is Kind.TEXT else kind, "sent": int(_wall() * 1000)}
 
 
 async def meet(
@@ -293,16 +247,30 @@ async def meet(
     trusting: Trusting,
     versions: tuple[int, ...] = VERSIONS,
     device: bytes = b"",
-    timeout: float = 5.0,
+    timeout: float = TIMEOUT,
+    reconnect: bool = False,
+    memory: Memory | None = None,
+    tickets: Tickets | None = None,
+    read_receipts: bool = True,
 ) -> Chat:
-    """A connection whose version is agreed, for `Chat.open`; the caller closes it.
+    """A connection whose version is agreed, for `Chat.open`; the caller closes it, and the memory after it.
 
-    Raises LinkLost where there is no server, none in time (seconds), or none that we understand; UsageError where
-    it is not to be trusted.
+    With `reconnect` it goes on over other connections once it is logged in. Raises LinkLost where there is no
+    server, none in time (seconds), or none that we understand; UsageError where it is not to be trusted.
     """
+    kept = await memory.load() if memory is not None else None
     try:
         async with asyncio.timeout(timeout):
-            chat = Chat(await reach(host, port, trusting), versions=versions, device=device)
+            chat = Chat(
+                await reach(host, port, trusting, tickets=tickets),
+                versions=versions,
+                device=device,
+                memory=memory,
+                kept=kept,
+                dial=_dialing(host, port, trusting, tickets, met=True) if reconnect else None,
+                timeout=timeout,
+                read_receipts=read_receipts,
+            )
             try:
                 await chat._negotiated
             except BaseException:
@@ -322,21 +290,43 @@ async def connect(
     trusting: Trusting | None = None,
     data: Path | None = None,
     versions: tuple[int, ...] = VERSIONS,
-    timeout: float = 5.0,
+    timeout: float = TIMEOUT,
+    reconnect: bool = False,
+    memory: Memory | None = None,
+    read_receipts: bool = True,
 ) -> AsyncIterator[Chat]:
     """A conversation, logged in; when the block is left, it ends with a goodbye.
 
     `data` is the directory that keeps the id of this device and the servers it knows; usually that of the client
-    program. Raises as `meet` and `Chat.open`.
+    program. `memory` (`open_memory`) keeps what was said and heard over the runs of a program. With `reconnect`
+    the conversation survives its connections. Raises as `meet` and `Chat.open`.
     """
     place = data or home(os.environ) / "client"
     trusting = trusting or Trusting(known_hosts=place / "known_hosts")
-    chat = await meet(host, port, trusting=trusting, versions=versions, device=device_in(place), timeout=timeout)
+    chat = Chat(
+        None,
+        versions=versions,
+        device=device_in(place),
+        memory=memory,
+        kept=await memory.load() if memory is not None else None,
+        dial=_dialing(host, port, trusting, Tickets(place / "tickets")),
+        reconnect=reconnect,
+        timeout=timeout,
+        read_receipts=read_receipts,
+    )
     async with chat:
         await chat.open(identity)
         yield chat
 
 
-def _wall() -> float:
-    """Unix time in seconds: told to the server, never relied on."""
-    return time.time()  # noqa: TID251 - the one place where a client reads the time of day
+def _dialing(host: str, port: int, trusting: Trusting, tickets: Tickets | None, *, met: bool = False) -> Dial:
+    """Links to a server; once it was `met`, whoever has another key is not believed, and nobody is asked."""
+    known = replace(trusting, ask=None, accept_new=False)
+
+    async def dial(early: bool) -> Link:
+        nonlocal met
+        link = await reach(host, port, known if met else trusting, tickets=tickets, early=early)
+        met = True
+        return link
+
+    return dial

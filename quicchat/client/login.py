@@ -3,41 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from quicchat.client.requests import Requests
+from quicchat.client.chance import Chance
+from quicchat.client.memory import Salt, Token
+from quicchat.client.requests import Requests, answered
 from quicchat.errors import Code, LinkLost, Refused
 from quicchat.protocol import scram
-from quicchat.wire.chapters.accounts import MECHANISM, AuthChallenge, AuthOk, AuthResponse, AuthStart, Signup
+from quicchat.wire.chapters.accounts import (
+    MECHANISM,
+    OUTSTANDING,
+    AuthChallenge,
+    AuthOk,
+    AuthResponse,
+    AuthStart,
+    Password,
+    Resume,
+    Resumed,
+    Signup,
+)
 from quicchat.wire.chapters.session import Ok
 
 ITERATIONS = 600_000
+#: A server that asks for fewer is not to be given a proof that is so easy to search (hostile A10).
+LEAST_ITERATIONS = 4096
 _CHEAP = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who logs in. `sign_up` makes the account first; `iterations` are those of a new one."""
+    """Who logs in. `sign_up` makes the account first; `iterations` are those of a new one.
+
+    Without a password only a token that is remembered logs in; with `prove` the password is to be right even where
+    there is one. A server that asks for fewer iterations than
+    `least_iterations`, or than those of a new account, is refused.
+    """
 
     user: str
-    password: str = field(repr=False)
+    password: str | None = field(default=None, repr=False)
     device_name: str = ""
     sign_up: bool = False
+    prove: bool = False
     invite: str | None = None
     iterations: int = ITERATIONS
+    least_iterations: int = LEAST_ITERATIONS
+
+    @property
+    def least(self) -> int:
+        """The least iterations that a server may ask for."""
+        return min(self.iterations, self.least_iterations)
 
 
-async def sign_up(requests: Requests, identity: Identity) -> None:
+async def sign_up(requests: Requests, identity: Identity, chance: Chance = secrets.token_bytes) -> None:
     """Make an account. Raises Refused with NAME_TAKEN, NAME_INVALID, SIGNUP_CLOSED or RATE_LIMITED."""
-    salt = secrets.token_bytes(16)
-    salted = await _salted(identity.password, salt, identity.iterations)
-    keys = scram.credentials_from(salted, salt, identity.iterations)
+    keys = await _new_keys(_password(identity), identity.iterations, chance)
     await requests.ask(
         Signup(
             user=identity.user,
-            salt=salt,
-            iterations=identity.iterations,
+            salt=keys.salt,
+            iterations=keys.iterations,
             stored_key=keys.stored_key,
             server_key=keys.server_key,
             invite=identity.invite,
@@ -46,17 +73,31 @@ async def sign_up(requests: Requests, identity: Identity) -> None:
     )
 
 
-async def log_in(requests: Requests, identity: Identity, certificate_hash: bytes) -> AuthOk:
-    """Prove the password and check the server's proof.
+async def log_in(
+    requests: Requests, identity: Identity, certificate_hash: bytes, chance: Chance = secrets.token_bytes
+) -> AuthOk:
+    """As `prove`."""
+    return (await prove(requests, identity, certificate_hash, chance))[0]
+
+
+async def prove(
+    requests: Requests, identity: Identity, certificate_hash: bytes, chance: Chance = secrets.token_bytes
+) -> tuple[AuthOk, Salt]:
+    """Prove the password and check the server's proof; the answer, and what the password is salted with.
 
     Raises Refused(AUTH_FAILED) for a wrong name or password, and for a server that does not know the account.
     """
-    login = scram.ClientLogin(identity.user, secrets.token_bytes(18))
+    password = _password(identity)
+    login = scram.ClientLogin(identity.user, chance(18))
     start = AuthStart(
         mechanism=MECHANISM, user=identity.user, data=login.first, device_name=identity.device_name or None
     )
     challenge = (await requests.ask(start, AuthChallenge)).data
-    salted = await _salted(identity.password, *login.parameters(challenge))
+    salt = Salt(*login.parameters(challenge))
+    if salt.iterations < identity.least:
+        asked = f"The server asks for {salt.iterations} iterations only; the least are {identity.least}."
+        raise Refused(Code.AUTH_FAILED, asked)
+    salted = await _salted(password, salt.salt, salt.iterations)
     binding = certificate_hash + requests.connection.negotiation.transcript
     try:
         answer = await requests.ask(AuthResponse(data=login.final(challenge, salted, binding)), AuthOk)
@@ -66,7 +107,64 @@ async def log_in(requests: Requests, identity: Identity, certificate_hash: bytes
             raise Refused(Code(lost.code), lost.reason) from lost
         raise
     login.verify(answer.proof)
+    return answer, salt
+
+
+async def resume(
+    requests: Requests,
+    token: Token,
+    have: Sequence[tuple[str, int, int]],
+    outstanding: Sequence[bytes],
+    device_name: str = "",
+) -> Resumed:
+    """Log in by token, in the first flight where the negotiation is still under way, and check the server's proof.
+
+    Raises Refused(TOKEN_EXPIRED) where it is used or too old, and (DOWNGRADE) where the server does not prove that
+    it has seen the same negotiation; LinkLost where the connection ends.
+    """
+    ask = Resume(
+        token=token.value,
+        have=tuple(have),
+        outstanding=tuple(outstanding[:OUTSTANDING]),
+        device_name=device_name or None,
+    )
+    answer = answered(ask, await requests.begin(ask), Resumed)
+    expected = hmac.digest(token.value, requests.connection.negotiation.transcript, "sha256")
+    if not hmac.compare_digest(expected, answer.proof):
+        raise Refused(Code.DOWNGRADE)
     return answer
+
+
+async def change_password(
+    requests: Requests, old: str, new: str, salt: Salt, *, iterations: int, chance: Chance = secrets.token_bytes
+) -> Salt:
+    """Replace the password, which `salt` was of; every other session and every token of the account end with it.
+
+    Returns what the new one is salted with. Raises Refused(AUTH_FAILED) where the old one is wrong.
+    """
+    salted = await _salted(old, salt.salt, salt.iterations)
+    keys = await _new_keys(new, iterations, chance)
+    ask = Password(
+        salt=keys.salt,
+        iterations=keys.iterations,
+        stored_key=keys.stored_key,
+        server_key=keys.server_key,
+        current=hmac.digest(salted, b"Client Key", "sha256"),
+    )
+    await requests.ask(ask, Ok)
+    return Salt(keys.salt, keys.iterations)
+
+
+def _password(identity: Identity) -> str:
+    """The password. Raises Refused where there is none to prove anything with."""
+    if identity.password is None:
+        raise Refused(Code.AUTH_FAILED, "No password is known.")
+    return identity.password
+
+
+async def _new_keys(password: str, iterations: int, chance: Chance) -> scram.Credentials:
+    salt = chance(16)
+    return scram.credentials_from(await _salted(password, salt, iterations), salt, iterations)
 
 
 async def _salted(password: str, salt: bytes, iterations: int) -> bytes:

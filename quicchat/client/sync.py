@@ -74,6 +74,10 @@ class Timeline:
         self._held.clear()
         self._since = None
 
+    def missing(self) -> int:
+        """The last place of the first gap: what follows it is held, or not known to be taken."""
+        return min(self._held) - 1 if self._held else self.head
+
     def gap(self, now: float) -> float | None:
         """Seconds until what is missing should be fetched (0: now), or None when nothing is missing."""
         if self._since is None or self.seq >= self.head:

@@ -191,7 +191,7 @@ class KnownHosts:
         entry = f"{where} {authority.fingerprint} {base64.b64encode(authority.der).decode()}"
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(self._path.with_name(self._path.name + ".lock")):
+            with locked(self._path.with_name(self._path.name + ".lock")):
                 others = [line for line in self._lines() if line.split(" ", 1)[0] != where]
                 replace(self._path, "".join(f"{line}\n" for line in (*others, entry)).encode())
         except OSError as error:
@@ -303,7 +303,7 @@ def _parsed(line: str, where: str) -> Authority:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Keep other clients from writing at the same time, where the system has such locks."""
     if sys.platform == "win32":
         yield

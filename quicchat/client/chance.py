@@ -1,0 +1,39 @@
+"""Where a client's chance comes from: the system, or a seed where a run is to be repeated. (ARCHITECTURE)"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+#: So many random bytes.
+Chance = Callable[[int], bytes]
+
+
+def number(chance: Chance, size: int = 4) -> int:
+    """A random number of so many bytes."""
+    return int.from_bytes(chance(size), "big")
+
+
+def fraction(chance: Chance) -> float:
+    """A random number from 0 to 1, 1 excluded."""
+    return (number(chance, 8) >> 11) / (1 << 53)
+
+
+def wall() -> float:
+    """Unix time in seconds: told to the server and shown to people, never relied on."""
+    return time.time()  # noqa: TID251 - the one place where a client reads the time of day
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Chance and the time of day; a simulation gives its own."""
+
+    chance: Chance = secrets.token_bytes
+    wall: Callable[[], float] = wall
+
+
+#: This machine's own.
+HERE: Final = Surroundings()

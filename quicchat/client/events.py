@@ -1,0 +1,60 @@
+"""What a client tells its application besides the PDUs it hears. (spec 06-messages)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+
+class Sent(IntEnum):
+    """How far a message of one's own has come (spec 06-messages)."""
+
+    DRAFT = 0
+    QUEUED = 1
+    SENT = 2
+    STORED = 3
+    DELIVERED = 4
+    READ = 5
+    FAILED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A message of one's own has come further.
+
+    `room` is where it goes, `seq` its place once it has one. DELIVERED and READ name in `by` whose doing it was,
+    or in `count` how many there are, and in `at` when (Unix ms, the server's clock); FAILED has a `reason`.
+    """
+
+    cid: bytes
+    room: str
+    seq: int | None
+    state: Sent
+    by: str | None = None
+    at: int | None = None
+    reason: str | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way to the server: `retry_in` seconds while waiting; `early` where the login took no round trip of its own.
+
+    `offline` is for good: nothing is tried any more.
+    """
+
+    state: Literal["connecting", "online", "waiting", "offline", "moved"]
+    retry_in: float | None = None
+    reason: str | None = None
+    early: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A room's log was replaced: what was shown of it is no longer true, and it comes anew."""
+
+    room: str
+
+
+Happening = Progress | Line | Reset

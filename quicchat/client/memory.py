@@ -1,0 +1,197 @@
+"""What a device remembers of one user at one server: the port, and the adapter in plain dicts. (spec 06-messages)
+
+A client reads it once, at its start, and writes behind itself; what it must not lose (outbox, token) it awaits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from quicchat.client.events import Sent
+from quicchat.wire import codec
+from quicchat.wire.chapters.messages import Message, Post
+
+#: Events that were stored here and not yet given out, at most: as many as may wait for the application.
+WAITING: Final = 4_096
+#: Events of a room that a memory keeps after they were given out.
+PLENTY: Final = 256
+#: Messages of one's own that are remembered after they were stored, to tell how far they come.
+OWN: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a room is held (`seq`), was given to the application, and was read by the user."""
+
+    epoch: int = 1
+    seq: int = 0
+    given: int = 0
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Salt:
+    """What the user's password is salted with, as the server told it."""
+
+    salt: bytes
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What logs this device in again, until `expires` (Unix ms); with it, the salt of the login that began it."""
+
+    value: bytes = field(repr=False)
+    expires: int
+    salt: Salt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A message of one's own, from its writing on. `whole` is a long text, of which `post` holds the beginning."""
+
+    order: int
+    post: Post
+    room: str
+    state: Sent = Sent.DRAFT
+    whole: bytes | None = field(default=None, repr=False)
+    seq: int | None = None
+    epoch: int | None = None
+    reason: str | None = None
+
+    @property
+    def cid(self) -> bytes:
+        """Its id, the same for every retry."""
+        return self.post.cid
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An event as it is stored in the log, and its whole text where it names one."""
+
+    event: Message
+    whole: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is to be remembered, in one transaction: first `dropped` rooms go, then the rest is put."""
+
+    dropped: Sequence[str] = ()
+    entries: Sequence[Entry] = ()
+    gone: Sequence[bytes] = ()
+    events: Sequence[Held] = ()
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    token: Token | None = None
+    spent: bool = False
+    ignored: Mapping[str, bool] = field(default_factory=dict)
+    receipts: Sequence[tuple[str, str, int, int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """All that a client needs at its start: `receipts` are [room, user, delivered, read, when]."""
+
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    entries: Sequence[Entry] = ()
+    waiting: Sequence[Held] = ()
+    token: Token | None = None
+    receipts: Sequence[tuple[str, str, int, int, int]] = ()
+    ignored: frozenset[str] = frozenset()
+
+
+class Memory(Protocol):
+    """The memory of a device. What `keep` was given is durable when it returns, whatever happens then.
+
+    `keep` and `page` raise Refused(STORE_UNAVAILABLE) where it cannot be used.
+    """
+
+    async def load(self) -> Kept:
+        """What is remembered; entries that were sent count as queued again."""
+
+    async def keep(self, change: Change) -> None:
+        """Remember."""
+
+    async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
+        """Events of a room, ascending: the last ones, or the last ones below a place."""
+
+    async def close(self) -> None:
+        """Finish what was asked."""
+
+
+class PlainMemory:
+    """A memory that lasts as long as the program; of old events it keeps the last ones of each room."""
+
+    def __init__(self) -> None:
+        self._cursors: dict[str, Cursor] = {}
+        self._entries: dict[bytes, Entry] = {}
+        self._events: dict[str, dict[int, Held]] = {}
+        self._token: Token | None = None
+        self._receipts: dict[tuple[str, str], tuple[str, str, int, int, int]] = {}
+        self._ignored: set[str] = set()
+
+    async def load(self) -> Kept:
+        waiting = [
+            each
+            for room, events in self._events.items()
+            for seq, each in sorted(events.items())
+            if seq > self._cursors.get(room, Cursor()).given
+        ]
+        return Kept(
+            cursors=dict(self._cursors),
+            entries=[requeued(each) for each in sorted(self._entries.values(), key=lambda each: each.order)],
+            waiting=waiting[:WAITING],
+            token=self._token,
+            receipts=list(self._receipts.values()),
+            ignored=frozenset(self._ignored),
+        )
+
+    async def keep(self, change: Change) -> None:
+        for room in change.dropped:
+            self._events.pop(room, None)
+            self._cursors.pop(room, None)
+        for entry in change.entries:
+            self._entries[entry.cid] = entry
+        for cid in change.gone:
+            self._entries.pop(cid, None)
+        for each in change.events:
+            self._events.setdefault(each.event.room, {})[each.event.seq] = each
+        self._cursors.update(change.cursors)
+        for room in {each.event.room for each in change.events}:
+            _trim(self._events[room], self._cursors.get(room, Cursor()).given)
+        if change.token is not None or change.spent:
+            self._token = change.token
+        self._receipts.update({row[:2]: row for row in change.receipts})
+        for user, on in change.ignored.items():
+            (self._ignored.add if on else self._ignored.discard)(user)
+
+    async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
+        events = sorted(self._events.get(room, {}).items())
+        return [each for seq, each in events if before is None or seq < before][-limit:]
+
+    async def close(self) -> None:
+        """There is nothing to finish."""
+
+
+def requeued(entry: Entry) -> Entry:
+    """An entry as a new connection finds it: nobody knows what became of it."""
+    return replace(entry, state=Sent.QUEUED) if entry.state in (Sent.DRAFT, Sent.SENT) else entry
+
+
+def wholes(events: Iterable[Message]) -> list[Held]:
+    """Events that have no long text."""
+    return [Held(each) for each in events]
+
+
+def packed(post: Post) -> bytes:
+    """The body of a post, as it is kept. Raises LocalProtocolError for one that no server could read."""
+    return codec.encode_body(post, version=2)
+
+
+def _trim(events: dict[int, Held], given: int) -> None:
+    """Forget the oldest of those that the application has had."""
+    for seq in sorted(events)[:-PLENTY]:
+        if seq <= given:
+            del events[seq]
