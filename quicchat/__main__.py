@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from quicchat import __version__
@@ -91,34 +91,45 @@ def _no_command(words: list[str]) -> NoReturn:
 
 
 def _server(words: list[str]) -> int:
-    parser = _command("server", "[PORT]", "Run a server.", settings(ServerConfig))
-    parser.add_argument("where", nargs="*", metavar="PORT", help="the same as --port")
-    parser.add_argument("--open-signup", action="store_const", dest="signup", const="open", help="--signup open")
-    flags = vars(parser.parse_intermixed_args(words))
-    file = flags.pop("config")
-    flags |= _placed(flags, flags.pop("where"), ("port",))
-    config = read(ServerConfig, flags, os.environ, file)
+    config = server_config(words, os.environ)
 
     from quicchat.server.app import run
 
     return run(config)
 
 
+def server_config(words: list[str], environ: Mapping[str, str]) -> ServerConfig:
+    """How a server is to run, by its flags, an environment and the file. Raises UsageError, BadSetting."""
+    parser = _command("server", "[PORT]", "Run a server.", settings(ServerConfig))
+    parser.add_argument("where", nargs="*", metavar="PORT", help="the same as --port")
+    parser.add_argument("--open-signup", action="store_const", dest="signup", const="open", help="--signup open")
+    flags = vars(parser.parse_intermixed_args(words))
+    file = flags.pop("config")
+    flags |= _placed(flags, flags.pop("where"), ("port",))
+    return read(ServerConfig, flags, environ, file)
+
+
 def _client(words: list[str]) -> int:
+    config = client_config(words, os.environ)
+
+    from quicchat.ui.plain import run
+
+    return run(config)
+
+
+def client_config(words: list[str], environ: Mapping[str, str]) -> ClientConfig:
+    """How a client is to run, by its flags, an environment and the file. Raises UsageError, BadSetting."""
     parser = _command("client", "[HOST [PORT [USER]]]", "Talk to a server.", settings(ClientConfig))
     parser.add_argument(
         "where", nargs="*", metavar="HOST PORT USER", help="the same as -s, -p, -u; in style mystic USER HOST PORT"
     )
     flags = vars(parser.parse_intermixed_args(words))
     file, where = flags.pop("config"), flags.pop("where")
-    config = read(ClientConfig, flags, os.environ, file)
+    config = read(ClientConfig, flags, environ, file)
     if where:
         order = ("user", "host", "port") if config.style == "mystic" else ("host", "port", "user")
-        config = read(ClientConfig, flags | _placed(flags, where, order), os.environ, file)
-
-    from quicchat.ui.plain import run
-
-    return run(config)
+        config = read(ClientConfig, flags | _placed(flags, where, order), environ, file)
+    return config
 
 
 def _fingerprint(words: list[str]) -> int:
@@ -134,12 +145,46 @@ def _fingerprint(words: list[str]) -> int:
     return 0
 
 
+def _scenario(words: list[str]) -> int:
+    parser = _Parser(
+        prog="quicchat scenario",
+        usage="quicchat scenario [flags] FILE...\n       quicchat scenario --record FILE [flags of a client]",
+        description="Play scripts of conversations, or record one.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="scripts to play, such as spec/scenarios/tc1.chat")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--target", metavar="HOST:PORT", help="play against this server, over QUIC")
+    where.add_argument("--quic", action="store_true", help="play over QUIC, with a server process on this machine")
+    where.add_argument("--processes", action="store_true", help="with a process on a terminal for each actor, too")
+    where.add_argument("--record", metavar="FILE", help="talk as a client does, and write what happened")
+    if words[:1] == ["--record"] and len(words) > 1:
+        from quicchat.tools.scenario.main import record
+
+        return record(words[1], client_config(words[2:], os.environ))
+    found = parser.parse_args(words)
+    if found.record is not None:
+        parser.error("--record FILE comes first, and the flags of the client after it")
+
+    from quicchat.tools.scenario.main import play
+
+    return play(
+        found.files,
+        client_config,
+        server_config,
+        quic=found.quic or found.processes or found.target is not None,
+        processes=found.processes,
+        target=found.target,
+    )
+
+
 _METAVARS: Final = {Address: "ADDRESS", Place: "PATH", Seconds: "SECONDS", Whole: "N"}
 
 _COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {
     "server": _server,
     "client": _client,
     "fingerprint": _fingerprint,
+    "scenario": _scenario,
 }
 
 

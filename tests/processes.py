@@ -88,5 +88,5 @@ class ServerProcess:
         return code
 
 
-#: For servers that many accounts are made on: one iteration, no demo accounts.
-CHEAP = ("--no-demo", "--signup", "open", "--iterations", "1")
+#: For servers that many accounts are made on: one iteration, no demo accounts, no rate that anybody has to keep to.
+CHEAP = ("--no-demo", "--signup", "open", "--iterations", "1", "--rate", "0")

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from quicchat.client.api import Chat
+from quicchat.client.events import Progress
 from quicchat.client.login import Identity
 from quicchat.errors import QuicchatError, Refused, describe
 from quicchat.transport.dial import dial
@@ -94,6 +95,22 @@ class Player:
                     return
         raise Surprise(f"{self.name} lost the connection: {self.chat.lost}")
 
+    async def corrects(self, posted: Posted, text: str) -> Posted:
+        """Put another text in the place of a message."""
+        done = await self.chat.edit(posted.room, posted.seq, text)
+        self._stage.says(self.name, posted.room, text, f"instead of #{posted.seq}, stored as #{done.seq}")
+        return done
+
+    async def hears_of(self, posted: Posted, user: str) -> None:
+        """Wait until it is told that the message has reached somebody. Raises TimeoutError."""
+        async with asyncio.timeout(_STEP):
+            async for event in self.chat:
+                if isinstance(event, Progress) and event.by == user and event.cid == posted.cid:
+                    note = f"{user} has {posted.room} #{posted.seq}: {event.state.name.lower()}"
+                    self._stage.does(self.name, "is told", note)
+                    return
+        raise Surprise(f"{self.name} lost the connection: {self.chat.lost}")
+
     async def refused(self, room: str, text: str) -> None:
         """Try to speak where one may not."""
         try:
@@ -159,6 +176,11 @@ async def _play(stage: Stage) -> None:
         await bob.chat.join("garden")
         stage.does("bob", "enters garden")
         await alice.sees(await bob.says("garden", "Now I may speak here."))
+        stage.title("Whoever has it says so, and what was said may be said better")
+        posted = await bob.says("garden", "Roses are rde.")
+        await alice.sees(posted)
+        await bob.hears_of(posted, "alice")
+        await alice.sees(await bob.corrects(posted, "Roses are red."))
         stage.title("Between two, and while one of them is away")
         await bob.sees(await alice.tells("bob", "Only you can read this."))
         await bob.leaves()

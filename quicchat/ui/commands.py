@@ -2,226 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
-from quicchat.client.api import Chat
 from quicchat.errors import Code, Refused
-from quicchat.ui.outcomes import (
-    Echoed,
-    Gone,
-    Heard,
-    Help,
-    Here,
-    Members,
-    Outcome,
-    Past,
-    People,
-    Quit,
-    Rooms,
-    Rtt,
-    Sent,
-    Shown,
-)
-from quicchat.ui.words import MOST, Call, Command, Vocabulary
-from quicchat.wire.chapters.messages import Kind, Window
+from quicchat.ui import oneself, places, talk
+from quicchat.ui.desk import Desk
+from quicchat.ui.outcomes import Outcome
+from quicchat.ui.words import Call, Command
 from quicchat.wire.chapters.presence import Show
-from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, User, direct
-
-#: Events that /history shows unless told otherwise.
-_EVENTS: Final = 20
-
-
-@dataclass(slots=True)
-class Desk:
-    """What commands work on: the connection, and the room that plain text goes to."""
-
-    chat: Chat
-    words: Vocabulary
-    #: None was entered where it is empty.
-    room: str = GENERAL
-    #: When messages came here (Unix ms), by [room, epoch, seq].
-    received: Mapping[tuple[str, int | None, int], int] = field(default_factory=dict)
+from quicchat.wire.chapters.rooms import Rank
 
 
 async def run(desk: Desk, call: Call) -> Outcome:
     """Carry out a call. Raises Refused, LinkLost; trying again with the same call doubles nothing."""
     needed = call.command.since
-    if desk.chat.version < needed:
+    # Between two connections there is no version, and what is said then waits for the next one.
+    if 0 < desk.chat.version < needed:
         text = f"/{call.command.name} needs protocol version {needed}; this connection has {desk.chat.version}."
         raise Refused(Code.UNSUPPORTED, text)
     outcome: Outcome = await call.command.run(desk, call)
     return outcome
 
 
-async def _help(desk: Desk, call: Call) -> Outcome:
-    wanted = (call.get("command") or "").removeprefix("/").lower()
-    found = [each for each in desk.words.commands if not wanted or wanted in (each.name, *each.aliases)]
-    if not found:
-        raise Refused(Code.UNSUPPORTED, f"There is no command /{wanted}.")
-    return Help(found, desk.words.style)
-
-
-async def _say(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.post(_here(desk), call["text"], cid=call.cid))
-
-
-def _here(desk: Desk) -> str:
-    if not desk.room:
-        raise Refused(Code.NOT_MEMBER, "You are in no room; /join one, or /join general.")
-    return desk.room
-
-
-async def _public(desk: Desk, call: Call) -> Outcome:
-    name = call["text"].split(None, 1)[0].lower().lstrip("@").rstrip(":,")
-    if name in desk.chat.state.people:
-        # In other languages PM is private: what was meant for one must not be told to all.
-        raise Refused(Code.FORBIDDEN, f"PM speaks to everybody. To {name} alone: DM {name} ...")
-    return await _say(desk, call)
-
-
-async def _me(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.post(_here(desk), call["text"], kind=Kind.EMOTE, cid=call.cid))
-
-
-async def _msg(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.tell(call["user"], call["text"], cid=call.cid), call["user"])
-
-
-async def _broadcast(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.post(ANNOUNCEMENTS, call["text"], cid=call.cid))
-
-
-async def _echo(desk: Desk, call: Call) -> Outcome:
-    return Echoed(await desk.chat.echo(call["text"]))
-
-
-async def _ping(desk: Desk, call: Call) -> Outcome:
-    return Rtt(await desk.chat.ping())
-
-
-async def _quit(desk: Desk, call: Call) -> Outcome:
-    return Quit(call.get("reason") or "quit")
-
-
-async def _join(desk: Desk, call: Call) -> Outcome:
-    room = call["room"]
-    view = desk.chat.state.rooms.get(room)
-    if room == GENERAL or view is not None:
-        desk.room = room
-        return Here(room, view.topic if view is not None else "")
-    state = await desk.chat.join(room)
-    desk.room = room
-    return Here(room, state.topic or "", state.members)
-
-
-async def _create(desk: Desk, call: Call) -> Outcome:
-    state = await desk.chat.create(call["room"], topic=call.get("topic"))
-    desk.room = state.room
-    return Here(state.room, state.topic or "", state.members)
-
-
-async def _group(desk: Desk, call: Call) -> Outcome:
-    state = await desk.chat.join(call["room"], create=True, ephemeral=True)
-    desk.room = state.room
-    return Here(state.room, state.topic or "", state.members)
-
-
-async def _create_group(desk: Desk, call: Call) -> Outcome:
-    state = await desk.chat.create(call["room"], ephemeral=True)
-    desk.room = state.room
-    return Here(state.room, state.topic or "", state.members)
-
-
-async def _leave(desk: Desk, call: Call) -> Outcome:
-    room = call.get("room") or _here(desk)
-    await desk.chat.leave(room)
-    if room == desk.room:
-        desk.room = GENERAL
-    return Gone(room, desk.room)
-
-
-async def _rooms(desk: Desk, call: Call) -> Outcome:
-    return Rooms(await desk.chat.rooms(), desk.room)
-
-
-async def _members(desk: Desk, call: Call) -> Outcome:
-    room = call.get("room") or _here(desk)
-    return Members(room, await desk.chat.members(room))
-
-
-async def _users(desk: Desk, call: Call) -> Outcome:
-    return People(desk.chat.state.people)
-
-
-async def _history(desk: Desk, call: Call) -> Outcome:
-    where, count = call.get("where") or _here(desk), call.get("count") or ""
-    if where.isdigit() and not count:
-        where, count = _here(desk), where
-    limit = min(int(count or _EVENTS), MOST)
-    if where.startswith("@"):
-        where = direct(User(desk.chat.state.user), User(where[1:]))
-    events = await desk.chat.history(where, window=Window.LATEST, limit=limit)
-    return Past(where, [Heard(each, desk.received.get((each.room, each.epoch, each.seq))) for each in events])
-
-
-def _show(show: Show) -> Callable[[Desk, Call], Awaitable[Outcome]]:
-    async def run(desk: Desk, call: Call) -> Outcome:
-        await desk.chat.show(show)
-        return Shown(show)
-
-    return run
-
-
-COMMANDS: Final = (
+_TALK: Final = (
     Command(
-        name="help",
-        arguments="[command]",
-        about="list the commands, or explain one",
-        run=_help,
-        aliases=("h", "?"),
-        classic=("MENU",),
-        mystic=("help",),
+        name="say", arguments="<text...>", about="say something here, whatever it begins with", run=talk.say, says=True
     ),
-    Command(name="say", arguments="<text...>", about="say something here, whatever it begins with", run=_say),
     Command(
         name="msg",
         arguments="<user> <text...>",
         about="say something to one user, now or when he comes",
-        run=_msg,
+        run=talk.msg,
+        says=True,
         aliases=("m", "pm", "tell"),
         classic=("DM", "send"),
         mystic=("pm",),
         asks=True,
     ),
     Command(
-        name="public", arguments="<text...>", about="say something here", run=_public, classic=("PM",), only="classic"
+        name="public",
+        arguments="<text...>",
+        about="say something here",
+        run=talk.public,
+        says=True,
+        classic=("PM",),
+        only="classic",
     ),
-    Command(name="me", arguments="<text...>", about="do something, as in /me waves", run=_me, since=2),
+    Command(name="me", arguments="<text...>", about="do something, as in /me waves", run=talk.me, says=True, since=2),
+    Command(
+        name="code",
+        arguments="<text...>",
+        about="say something that is shown as it is",
+        run=talk.code,
+        says=True,
+        since=2,
+    ),
+    Command(
+        name="reply",
+        arguments="<seq> <text...>",
+        about="answer a message by its place, as in /reply #12 yes",
+        run=talk.reply,
+        says=True,
+        aliases=("re",),
+        since=2,
+    ),
+    Command(
+        name="edit",
+        arguments="<seq> <text...>",
+        about="put another text in the place of a message",
+        run=talk.edit,
+        says=True,
+        aliases=("correct",),
+        since=2,
+    ),
+    Command(
+        name="retract",
+        arguments="<seq>",
+        about="take a message back",
+        run=talk.retract,
+        says=True,
+        aliases=("delete", "unsend"),
+        since=2,
+    ),
+    Command(
+        name="react",
+        arguments="<seq> <emoji>",
+        about="react to a message, as in /react #12 +1",
+        run=talk.react,
+        says=True,
+        since=2,
+    ),
+    Command(
+        name="pin", arguments="<seq>", about="pin a message", run=talk.pin, says=True, since=2, rank=Rank.MODERATOR
+    ),
     Command(
         name="broadcast",
         arguments="<text...>",
         about="announce something to everybody",
-        run=_broadcast,
+        run=talk.broadcast,
+        says=True,
         classic=("send_all",),
         mystic=("broadcast",),
     ),
     Command(
+        name="history",
+        arguments="[past...]",
+        about="show what was said: [room|@user|*] [count] [before|after|around #place]",
+        run=talk.history,
+        aliases=("hist",),
+        since=2,
+    ),
+    Command(
+        name="search",
+        arguments="<words...>",
+        about="find messages with all of these words, or beginnings of words*",
+        run=talk.search,
+        aliases=("find",),
+        since=2,
+    ),
+    Command(name="typing", arguments="[onoff]", about="show that you are writing here", run=talk.typing, since=2),
+    Command(name="echo", arguments="<text...>", about="have the server send something back", run=talk.echo),
+)
+
+_PLACES: Final = (
+    Command(
         name="join",
-        arguments="<room>",
+        arguments="<room> [secret]",
         about="enter a room; what you type goes there",
-        run=_join,
+        run=places.join,
         aliases=("j",),
         enters=True,
         since=2,
     ),
-    Command(name="create", arguments="<room> [topic...]", about="make a room", run=_create, since=2, enters=True),
+    Command(name="create", arguments="<room> [topic...]", about="make a room", run=places.create, since=2, enters=True),
     Command(
         name="group",
         arguments="<room>",
         about="enter a group, or make one that ends with its last member",
-        run=_group,
+        run=places.group,
         mystic=("join group",),
         enters=True,
         since=2,
@@ -230,7 +148,7 @@ COMMANDS: Final = (
         name="newgroup",
         arguments="<room>",
         about="make a group that ends with its last member",
-        run=_create_group,
+        run=places.create_group,
         mystic=("create group",),
         enters=True,
         since=2,
@@ -239,7 +157,7 @@ COMMANDS: Final = (
         name="leave",
         arguments="[room]",
         about="leave a room or group",
-        run=_leave,
+        run=places.leave,
         aliases=("part",),
         mystic=("leave group",),
         since=2,
@@ -247,47 +165,177 @@ COMMANDS: Final = (
     Command(
         name="rooms",
         about="list rooms and groups",
-        run=_rooms,
+        run=places.rooms,
         aliases=("list", "groups"),
         mystic=("groups",),
         since=2,
     ),
     Command(
-        name="members", arguments="[room]", about="list who is in a room", run=_members, aliases=("names",), since=2
-    ),
-    Command(name="users", about="list everybody", run=_users, aliases=("who",), mystic=("users",)),
-    Command(
-        name="history",
-        arguments="[where] [count]",
-        about="show what was said, with all times, in a room, @user or *",
-        run=_history,
-        aliases=("hist",),
+        name="members",
+        arguments="[room]",
+        about="list who is in a room",
+        run=places.members,
+        aliases=("names",),
         since=2,
     ),
-    Command(name="echo", arguments="<text...>", about="have the server send something back", run=_echo),
-    Command(name="ping", about="measure the way to the server and back", run=_ping),
+    Command(
+        name="topic", arguments="[topic...]", about="show or set what this room is about", run=places.topic, since=2
+    ),
+    Command(
+        name="key",
+        arguments="[secret]",
+        about="let in only who knows this word; without it everybody",
+        run=places.key,
+        rank=Rank.OWNER,
+        since=2,
+    ),
+    Command(name="invite", arguments="<user>", about="let somebody into this room", run=places.invite, since=2),
+    Command(
+        name="kick",
+        arguments="<user> [reason...]",
+        about="put somebody out of this room",
+        run=places.put_out("kick", ban=False),
+        rank=Rank.MODERATOR,
+        since=2,
+    ),
+    Command(
+        name="ban",
+        arguments="<user> [reason...]",
+        about="put somebody out of this room for good",
+        run=places.put_out("ban", ban=True),
+        rank=Rank.MODERATOR,
+        since=2,
+    ),
+    Command(
+        name="unban",
+        arguments="<user>",
+        about="let somebody come again",
+        run=places.rank("unban", Rank.MEMBER),
+        rank=Rank.MODERATOR,
+        since=2,
+    ),
+    Command(
+        name="mute",
+        arguments="<user>",
+        about="let somebody listen only",
+        run=places.rank("mute", Rank.VISITOR),
+        rank=Rank.MODERATOR,
+        since=2,
+    ),
+    Command(
+        name="unmute",
+        arguments="<user>",
+        about="let somebody speak again",
+        run=places.rank("unmute", Rank.MEMBER),
+        rank=Rank.MODERATOR,
+        since=2,
+    ),
+    Command(
+        name="role",
+        arguments="<user> <rank>",
+        about="make somebody outcast, visitor, member, moderator or owner",
+        run=places.rank("role"),
+        aliases=("rank",),
+        rank=Rank.MODERATOR,
+        since=2,
+    ),
+    Command(name="unread", about="list where something waits", run=places.unread, aliases=("targets",), since=2),
+    Command(
+        name="receipts",
+        arguments="[room]",
+        about="show how far the others have come",
+        run=places.receipts,
+        aliases=("seen",),
+        since=2,
+    ),
+    Command(name="read", arguments="[room]", about="tell that you have read all", run=places.read, since=2),
+)
+
+_ONESELF: Final = (
+    Command(name="users", about="list everybody", run=oneself.users, aliases=("who",), mystic=("users",)),
+    Command(
+        name="away",
+        arguments="[status...]",
+        about="appear away",
+        run=oneself.show(Show.AWAY),
+        aliases=("afk",),
+        since=2,
+    ),
+    Command(name="busy", arguments="[status...]", about="appear busy", run=oneself.show(Show.BUSY), since=2),
+    Command(
+        name="online",
+        arguments="[status...]",
+        about="appear online again",
+        run=oneself.show(Show.ONLINE),
+        aliases=("back",),
+        since=2,
+    ),
     Command(
         name="offline",
         about="appear offline; you still hear everything",
-        run=_show(Show.OFFLINE),
+        run=oneself.show(Show.OFFLINE),
         aliases=("invisible",),
-        classic=("dereg",),
         since=2,
+    ),
+    Command(name="dereg", about="be offline: messages wait until /reg", run=oneself.dereg, classic=("dereg",), since=2),
+    Command(name="reg", about="be back, and get what waits", run=oneself.reg, classic=("reg",), since=2),
+    Command(name="ping", about="measure the way to the server and back", run=oneself.ping),
+    Command(
+        name="status",
+        about="show the connection and what waits for it",
+        run=oneself.status,
+        aliases=("info",),
+        local=True,
+    ),
+    Command(name="migrate", about="go on from another local address", run=oneself.migrate, since=2),
+    Command(name="sessions", about="list where you are logged in", run=oneself.sessions, aliases=("devices",), since=2),
+    Command(name="revoke", arguments="<session>", about="end one of your sessions", run=oneself.revoke, since=2),
+    Command(
+        name="ignore",
+        arguments="<user>",
+        about="hear nothing of what somebody says; he is not told",
+        run=oneself.ignore(True),
+        aliases=("block",),
     ),
     Command(
-        name="online",
-        about="appear online again",
-        run=_show(Show.ONLINE),
-        classic=("reg",),
+        name="unignore",
+        arguments="<user>",
+        about="hear somebody again",
+        run=oneself.ignore(False),
+        aliases=("unblock",),
+    ),
+    Command(
+        name="password",
+        arguments="<current> <new> <again>",
+        about="change your password; all other sessions end",
+        run=oneself.password,
+        hidden=True,
         since=2,
     ),
+    Command(name="logout", about="leave, and log in by password next time", run=oneself.logout, since=2, ends=True),
     Command(
         name="quit",
         arguments="[reason...]",
         about="say goodbye and leave",
-        run=_quit,
+        run=oneself.quit_,
         aliases=("q", "qqq", "exit", "bye", "disconnect"),
         classic=("EX",),
         mystic=("disconnect",),
+        ends=True,
     ),
+)
+
+COMMANDS: Final = (
+    Command(
+        name="help",
+        arguments="[command]",
+        about="list the commands, or explain one",
+        run=oneself.help_,
+        aliases=("h", "?"),
+        classic=("MENU",),
+        mystic=("help",),
+    ),
+    *_TALK,
+    *_PLACES,
+    *_ONESELF,
 )

@@ -1,33 +1,39 @@
-"""Finding the server, and finding it again: waits longer each time, knows when it is hopeless. (spec 12-operation)"""
+"""The way to the server: asked for until it is there, and kept by the library. (spec 12-operation)"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
 from quicchat.client.api import Chat, meet
+from quicchat.client.backoff import Backoff, is_worth_trying
 from quicchat.client.connect import Trusting
+from quicchat.client.device import device_in
 from quicchat.client.login import Identity
-from quicchat.client.trust import REFUSED, place
+from quicchat.client.memory import Memory
+from quicchat.client.memory_sqlite import open_memory
+from quicchat.client.trust import place
 from quicchat.config import ClientConfig
-from quicchat.errors import MEANINGS, Code, LinkLost, Refused, UsageError, describe
-from quicchat.ui.entry import NOT_IN
+from quicchat.errors import Code, LinkLost, UsageError, describe
 from quicchat.ui.outcomes import Note, Waiting
+from quicchat.ui.users import remember
 from quicchat.wire.registry import VERSIONS
+
+#: As `client.api.meet`.
+Meeting = Callable[..., Awaitable[Chat]]
 
 #: The exit code when there is no server, or none that we understand.
 NO_SERVER: Final = 3
 #: Seconds that a goodbye may take when nobody waits for anything any more.
-PARTING: Final = 1.0
-
-_FIRST_DELAY: Final = 0.25
-_LONGEST_DELAY: Final = 15.0
-#: TLS says that the server does not speak our protocol (RFC 9001 section 4.8, alert 120).
-_NO_SUCH_PROTOCOL: Final = 0x178
+_PARTING: Final = 1.0
+#: Letters of this machine's name that are told, at most.
+_NAME: Final = 32
 
 
 class Doubt(Exception):
@@ -38,22 +44,39 @@ class Doubt(Exception):
         super().__init__(question)
 
 
+def _silent(item: object) -> None:
+    """Nobody listens yet."""
+
+
 class Contact:
-    """The way to one server. `tell` hears what is worth telling; `agreed` are the questions answered with yes."""
+    """The way to one server. `tell` hears what is worth telling; `agreed` are the questions answered with yes.
+
+    With `names` the user is remembered, to be the one next time. `meet` and `remember` are the library's, unless
+    the network is not that of the machine.
+    """
 
     def __init__(
-        self, config: ClientConfig, device: bytes, tell: Callable[[object], None], agreed: frozenset[str] | None
+        self,
+        config: ClientConfig,
+        agreed: frozenset[str] | None = None,
+        *,
+        names: bool = False,
+        meet: Meeting = meet,
+        remember: Callable[[str], Memory] | None = None,
     ) -> None:
+        self.tell: Callable[[object], None] = _silent
+        self.device = device_in(config.data)
         self._config = config
-        self._device = device
-        self._tell = tell
         self._agreed = agreed
+        self._names = names
+        self._meet = meet
+        self._remember = remember or self._memory
         self._trusting = Trusting(
             known_hosts=config.data / "known_hosts",
             ca=config.ca,
             fingerprint=config.fingerprint,
             accept_new=config.accept_new_fingerprint,
-            notice=lambda text: tell(Note(text)),
+            notice=lambda text: self.tell(Note(text)),
             ask=None if agreed is None else self._doubt,
         )
 
@@ -62,56 +85,61 @@ class Contact:
         """`host:port`."""
         return place(self._config.host, self._config.port)
 
-    async def first(self, identity: Identity) -> Chat:
-        """Connect and log in, for the first time.
+    @asynccontextmanager
+    async def entered(self, identity: Identity) -> AsyncIterator[Chat]:
+        """A chat, connected and logged in; said goodbye to at the end.
 
         Raises UsageError where there is no server, Doubt where it is unknown, Refused where it says no.
         """
-        told = False
-        for delay in _delays():
+        memory = self._remember(identity.user)
+        try:
+            chat = await self._first(identity, memory)
             try:
-                return await self._enter(identity)
+                yield chat
+            finally:
+                await part(chat)
+        finally:
+            await memory.close()
+
+    async def _first(self, identity: Identity, memory: Memory) -> Chat:
+        """Try until it is there, if that is wanted."""
+        backoff = Backoff(secrets.token_bytes)
+        told = False
+        while True:
+            try:
+                return await self._enter(identity, memory)
             except LinkLost as lost:
                 if not self._config.wait or not is_worth_trying(lost):
                     raise self._hopeless(lost) from lost
                 if not told:
-                    self._tell(Waiting(self.place, _reason(lost)))
+                    self.tell(Waiting(self.place, _reason(lost)))
                     told = True
-            await asyncio.sleep(delay)
-        raise AssertionError("delays do not end")
+            await asyncio.sleep(backoff.next())
 
-    async def again(self, identity: Identity, *, patient: bool) -> Chat:
-        """Connect and log in after a loss; without patience once only. Raises UsageError."""
-        for delay in _delays():
-            await asyncio.sleep(delay)
-            try:
-                return await self._enter(replace(identity, sign_up=False))
-            except LinkLost as lost:
-                if not patient or not is_worth_trying(lost):
-                    raise self._hopeless(lost) from lost
-            except Refused as refusal:
-                if not patient or not MEANINGS[refusal.code].temporary:
-                    raise UsageError(refusal.text, NOT_IN) from refusal
-            except Doubt:
-                raise UsageError(f"{self.place} is not the server it was", REFUSED) from None
-        raise AssertionError("delays do not end")
-
-    async def _enter(self, identity: Identity) -> Chat:
+    async def _enter(self, identity: Identity, memory: Memory) -> Chat:
         config = self._config
-        chat = await meet(
+        chat = await self._meet(
             config.host,
             config.port,
             trusting=self._trusting,
             versions=config.versions or VERSIONS,
-            device=self._device,
+            device=self.device,
             timeout=config.connect_timeout,
+            reconnect=config.on_server_loss == "reconnect",
+            memory=memory,
         )
         try:
-            await chat.open(identity)
+            # So that the user knows this device again in the list of his sessions.
+            await chat.open(replace(identity, device_name=identity.device_name or socket.gethostname()[:_NAME]))
         except BaseException:
             await part(chat)
             raise
+        if self._names:
+            remember(config.data, self.place, identity.user)
         return chat
+
+    def _memory(self, user: str) -> Memory:
+        return open_memory(self._config.data, self.place, user)
 
     async def _doubt(self, question: str) -> bool:
         if self._agreed is not None and question in self._agreed:
@@ -127,25 +155,9 @@ class Contact:
 async def part(chat: Chat, reason: str = "quit") -> None:
     """Say goodbye, but wait for no answer that does not come."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PARTING):
+        async with asyncio.timeout(_PARTING):
             await chat.close(reason)
-
-
-def is_worth_trying(lost: LinkLost) -> bool:
-    """Whether the server may take us back."""
-    try:
-        return MEANINGS[Code(lost.code)].reconnect
-    except ValueError:
-        return lost.code != _NO_SUCH_PROTOCOL
 
 
 def _reason(lost: LinkLost) -> str:
     return lost.reason or describe(lost.code)
-
-
-def _delays() -> Iterator[float]:
-    """Seconds to wait, for ever: twice as long each time, and never the same for two clients."""
-    delay = _FIRST_DELAY
-    while True:
-        yield delay * (0.5 + secrets.randbelow(1000) / 1000)
-        delay = min(_LONGEST_DELAY, delay * 2)

@@ -73,7 +73,10 @@ class Script:
 
 
 class Person:
-    """Asks at the terminal. `secret` asks for what must not be seen."""
+    """Asks at the terminal. `secret` asks for what must not be seen.
+
+    A user who is known by name is tried without a password first: this device may hold a token of his.
+    """
 
     def __init__(
         self, user: str | None, lines: Lines, say: Callable[[str], None], secret: Callable[[str], str] = getpass
@@ -84,10 +87,14 @@ class Person:
         self._secret = secret
 
     def first(self) -> Identity:
-        return self._asked(self._user)
+        if self._user is None:
+            return self._asked(None)
+        return Identity(user=_checked(self._user))
 
     def again(self, tried: Identity, refusal: Refused) -> Identity:
         match refusal.code:
+            case Code.AUTH_FAILED | Code.TOKEN_EXPIRED if tried.password is None:
+                return self._asked(tried.user)
             case Code.AUTH_FAILED if not tried.sign_up:
                 answer = self._answer("Wrong name or password. Try again, or create the account? [t/c] ")
                 return self._new(tried) if answer.strip().lower().startswith("c") else self._asked(None)
@@ -131,14 +138,18 @@ class Person:
             raise UsageError("nobody logged in", NOT_IN) from None
 
 
-def _identity(user: str, password: str) -> Identity:
+def _checked(user: str) -> str:
     try:
-        name = user_name(user.strip())
+        return user_name(user.strip())
     except ValueError as error:
         raise UsageError(str(error), NOT_IN) from None
+
+
+def _identity(user: str, password: str) -> Identity:
+    name = _checked(user)
     if not password:
         raise UsageError(f"the password of {name} is empty", NOT_IN)
-    return Identity(user=name, password=password)
+    return Identity(user=name, password=password, prove=True)
 
 
 def _from_file(path: Path) -> str:

@@ -1,30 +1,30 @@
 """One run of the plain front end: what is typed goes out, what comes is printed. (spec 12-operation)
 
-One task reads what is typed, one carries it out in that order, one prints what comes; `Front.run` keeps the
-connection under them.
+One task reads what is typed, one carries it out in that order, one prints what comes. The library keeps the
+connection; what was said while there is none waits in its outbox, on the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from quicchat.client.api import Chat
+from quicchat.client.events import Line, Progress
+from quicchat.client.events import Sent as Reach
 from quicchat.client.login import Identity
 from quicchat.client.state import State
 from quicchat.config import ClientConfig
-from quicchat.errors import MEANINGS, Code, LinkLost, LocalProtocolError, Refused, UsageError, describe
+from quicchat.errors import MEANINGS, Code, LinkLost, LocalProtocolError, Refused, describe
 from quicchat.ui import commands
-from quicchat.ui.commands import Desk
-from quicchat.ui.contact import NO_SERVER, Contact, is_worth_trying, part
+from quicchat.ui.contact import NO_SERVER, Contact, part
+from quicchat.ui.desk import Desk
 from quicchat.ui.entry import NOT_IN
 from quicchat.ui.lines import Lines
-from quicchat.ui.outcomes import Denied, Entered, Heard, Lost, Menu, People, Sent, Unsent
+from quicchat.ui.listener import PATIENCE, Listener
+from quicchat.ui.outcomes import Denied, Done, Entered, Lost, Menu, People, Quit, Sent, Unsent
 from quicchat.ui.paper import Plain
 from quicchat.ui.record import Json
 from quicchat.ui.render import Text
@@ -35,8 +35,10 @@ from quicchat.wire.names import PARROT, Room, parties
 
 #: Lines understood and not yet carried out; more are not read.
 _WAITING: Final = 64
-#: Messages whose time of arrival is remembered, for /history.
-_REMEMBERED: Final = 5000
+#: Messages that were typed and are not yet stored, at most; all of them are on the disk.
+_SAID: Final = 1024
+#: Seconds until something is asked again that came between two connections.
+_BETWEEN: Final = 0.2
 #: How often a busy server is asked again that does not say when.
 _TRIES: Final = 5
 #: Seconds that the built-in user's answer may take after the last line of a script.
@@ -51,12 +53,8 @@ class Printer(Protocol):
         """Print an event or an outcome."""
 
 
-@dataclass(slots=True)
-class Seat:
-    """The connection of the moment; `gone` is set when it is over."""
-
-    chat: Chat
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+class _Hopeless(Exception):
+    """There is no connection, and nobody waits for one any more."""
 
 
 class Front:
@@ -68,98 +66,75 @@ class Front:
         words: Vocabulary,
         lines: Lines,
         sheet: Plain,
+        contact: Contact,
         *,
-        device: bytes,
         calls: Sequence[Call] = (),
-        agreed: frozenset[str] | None = None,
     ) -> None:
         self._config = config
         self._words = words
         self._lines = lines
         self._sheet = sheet
-        self._device = device
         self._calls = calls
         self._printer: Printer = Json(sheet) if config.json else Text(sheet, config.style, config.time)
-        self._contact = Contact(config, device, self._tell, agreed)
+        self._contact = contact
+        contact.tell = self._tell
+        self._listener = Listener(self._tell, contact.device)
+        self._chat: Chat
         self._desk: Desk | None = None
-        self._seat: asyncio.Future[Seat]
         self._todo: asyncio.Queue[Parsed | None] = asyncio.Queue(_WAITING)
-        #: Commands that were typed and have no answer yet.
+        #: Commands that were typed and have no answer yet; of them, what was said and is not yet stored.
         self._pending = 0
+        self._saying: set[asyncio.Task[bool]] = set()
+        self._hopeless: _Hopeless | None = None
+        #: Fails with what no command may fail with.
+        self._broken: asyncio.Future[None]
         #: Nothing more will be typed.
-        self._ending = asyncio.Event()
+        self._ending = False
+        self._online = True
+        self._over = False
+        self._changed = asyncio.Event()
         self._reason = "quit"
+        #: Whether the token of this device is gone by the user's wish.
+        self.logged_out = False
         self._code = 0
-        self._signal = 0
-        self._sent: set[bytes] = set()
-        self._shown: dict[tuple[str, int | None], int] = {}
-        self._received: dict[tuple[str, int | None, int], int] = {}
         self._owed = 0
-        self._answered = asyncio.Event()
 
     async def run(self, identity: Identity) -> int:
         """Log in and talk; returns the exit code. Raises UsageError, Doubt, and Refused where the login failed."""
-        self._heed_signals()
-        self._seat = asyncio.get_running_loop().create_future()
         try:
-            return await self._talk(await self._contact.first(identity), identity)
-        except asyncio.CancelledError:
-            if self._signal:
-                return 128 + self._signal
-            raise
+            async with self._contact.entered(identity) as chat:
+                self._sit(chat)
+                return await self._talk()
         finally:
             self._sheet.close()
 
-    async def _talk(self, chat: Chat, identity: Identity) -> int:
+    async def _talk(self) -> int:
         loop = asyncio.get_running_loop()
-        reading = loop.create_task(self._read())
-        work = loop.create_task(self._work())
-        again = False
+        reading, work = loop.create_task(self._read()), loop.create_task(self._work())
+        listening = loop.create_task(self._listen())
+        self._broken = loop.create_future()
+        tasks: tuple[asyncio.Future[Any], ...] = (reading, work, listening, self._broken)
         try:
-            while True:
-                listening = loop.create_task(self._listen(self._sit(chat, again=again)))
-                while not (work.done() or listening.done()):
-                    running = {task for task in (reading, work, listening) if not task.done()}
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    if reading.done():
-                        reading.result()
-                if work.done():
-                    await chat.close(self._reason)
-                    await listening
-                    return work.result()
-                await listening
-                await part(chat)
-                if (code := self._lost(chat)) is not None:
-                    return code
-                if (found := await self._back(identity, work)) is None:
-                    return work.result()
-                chat, again = found, True
-        except UsageError:
-            self._count_unsent()
-            raise
+            while not (work.done() or listening.done()):
+                await asyncio.wait({task for task in tasks if not task.done()}, return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    reading.result()
+                if self._broken.done():
+                    self._broken.result()
+            if listening.done():
+                listening.result()
+                return self._lost()
+            code = work.result()
+            if not self._online:
+                await part(self._chat, self._reason)
+                return code
+            await self._chat.close(self._reason)
+            await listening
+            return code
         finally:
-            for task in (reading, work):
+            for task in (*tasks, *self._saying):
                 task.cancel()
-            await asyncio.gather(reading, work, return_exceptions=True)
-            await part(chat, self._reason)
-
-    async def _back(self, identity: Identity, work: asyncio.Task[int]) -> Chat | None:
-        """Another connection, or None when nobody needs one any more. Raises UsageError."""
-        loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(self._contact.again(identity, patient=True))]
-        ending = loop.create_task(self._ending.wait())
-        try:
-            await asyncio.wait({*tasks, work, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not (tasks[0].done() or work.done()):
-                # Somebody wants to go, but not without his last words: one more try.
-                tasks[0].cancel()
-                tasks.append(loop.create_task(self._contact.again(identity, patient=False)))
-                await asyncio.wait({tasks[1], work}, return_when=asyncio.FIRST_COMPLETED)
-            return tasks[-1].result() if tasks[-1].done() else None
-        finally:
-            for task in (*tasks, ending):
-                task.cancel()
-            await asyncio.gather(*tasks, ending, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._saying, return_exceptions=True)
 
     # What is typed
 
@@ -175,72 +150,121 @@ class Front:
                 self._sheet.entered()
                 parsed = self._words.parse(line) if asks is None else self._words.answered(asks, line)
                 asks = parsed if isinstance(parsed, Asks) else None
-                if isinstance(parsed, Call) and parsed.command.name == "quit":
-                    self._ending.set()
+                self._sheet.hide(asks is not None and asks.hidden)
                 if parsed is None:
                     self._sheet.prompt()
-                else:
-                    self._pending += isinstance(parsed, Call) and parsed.command.name != "quit"
-                    await self._todo.put(parsed)
-        self._ending.set()
+                    continue
+                if isinstance(parsed, Call):
+                    self._pending += not parsed.command.ends
+                    self._ending = self._ending or parsed.command.ends
+                    self._changed.set()
+                await self._todo.put(parsed)
+        self._ending = True
+        self._changed.set()
         await self._todo.put(None)
 
     async def _work(self) -> int:
         """Carry out what was understood, one after the other, until there is nothing more; returns the exit code."""
-        while (parsed := await self._todo.get()) is not None:
-            if not await self._carry_out(parsed):
-                break
-            self._sheet.prompt()
-        self._ending.set()
-        await self._hear_out()
+        try:
+            while (parsed := await self._todo.get()) is not None:
+                if not await self._carry_out(parsed):
+                    break
+                self._sheet.prompt()
+            self._ending = True
+            await self._all_said()
+            await self._hear_out()
+        except _Hopeless:
+            self._count_unsent()
+            return NO_SERVER
         return self._code
 
     async def _carry_out(self, parsed: Parsed) -> bool:
+        """Whether anything may follow."""
         match parsed:
+            case Call() if parsed.command.says:
+                # Nobody waits for its answer: what is said is on the disk, and stays in its order.
+                await self._until(lambda: len(self._saying) < _SAID)
+                self._listener.waits(parsed.cid)
+                task = asyncio.get_running_loop().create_task(self._call(parsed))
+                self._saying.add(task)
+                task.add_done_callback(self._was_said)
+                await asyncio.sleep(0)
+                return True
             case Call():
+                if not parsed.command.local:
+                    await self._all_said()
                 return await self._call(parsed)
-            case Asks():
-                self._tell(People((await self._seat).chat.state.people))
+            case Asks(hidden=False):
+                self._tell(People(self._chat.state.people))
         self._tell(parsed)
         return True
 
+    def _was_said(self, task: asyncio.Task[bool]) -> None:
+        self._saying.discard(task)
+        self._changed.set()
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, _Hopeless):
+            self._hopeless = error
+        elif not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def _all_said(self) -> None:
+        """What was said before is stored, or refused. Raises _Hopeless."""
+        await self._until(lambda: not self._saying)
+        if self._hopeless is not None:
+            raise self._hopeless
+
     async def _call(self, call: Call) -> bool:
         """Have one command answered, over as many connections as it takes; False when it was the last one."""
-        if call.command.name == "quit":
-            self._reason = call.get("reason") or self._reason
-            return False
+        assert self._desk is not None
         tries = 0
         while True:
-            seat = await self._seat
-            assert self._desk is not None
-            self._sent.add(call.cid)
+            if not (call.command.says or call.command.ends or call.command.local):
+                await self._until(lambda: self._online)
+            before = self._heads()
             try:
                 outcome = await commands.run(self._desk, call)
             except LinkLost:
-                await seat.gone.wait()
-            except LocalProtocolError as error:
-                return self._denied(error.code, error.text, call)
-            except Refused as refusal:
+                self._online = False
+                await self._until(lambda: self._online)
+            except (LocalProtocolError, Refused) as refusal:
                 tries += 1
-                told_when = refusal.retry_after is not None
-                if not MEANINGS[refusal.code].temporary or (tries >= _TRIES and not told_when):
+                pause = _pause(refusal, tries)
+                if pause is None:
                     return self._denied(refusal.code, refusal.text, call)
-                await asyncio.sleep((refusal.retry_after or 1000) / 1000)
+                await asyncio.sleep(pause)
             else:
-                return self._succeeded(outcome, call)
+                return await self._succeeded(outcome, call, before)
 
-    def _succeeded(self, outcome: object, call: Call) -> bool:
+    async def _succeeded(self, outcome: object, call: Call, before: Mapping[str, int]) -> bool:
+        if isinstance(outcome, Quit):
+            self._reason = outcome.reason
+            self.logged_out = call.command.name == "logout"
+            return False
         self._pending -= 1
-        if not isinstance(outcome, Sent):
-            self._sent.discard(call.cid)
-        elif PARROT in (parties(Room(outcome.posted.room)) or ()):
-            self._owed += 1
+        self._listener.settled(call.cid, outcome)
+        if isinstance(outcome, Sent):
+            room = Room(outcome.posted.room)
+            self._owed += PARROT in (parties(room) or ())
+            # Who speaks here has read what was said before.
+            self._chat.mark_read(room)
         self._tell(outcome)
+        match outcome:
+            case Done("dereg"):
+                self._listener.away()
+            case Done("reg"):
+                loop = asyncio.get_running_loop()
+                self._listener.back(before, self._heads(), loop.time())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PATIENCE):
+                        await self._until(lambda: not self._listener.is_holding)
+                self._listener.give_up(loop.time())
         return True
 
     def _denied(self, code: Code, text: str, call: Call) -> bool:
         self._pending -= 1
-        self._sent.discard(call.cid)
+        self._listener.settled(call.cid, None)
         self._tell(Denied(code, text, call))
         if self._calls:
             self._code = _USAGE
@@ -253,101 +277,124 @@ class Front:
         """The built-in user answers at once: whoever asked him as his last word wants to hear it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER):
-                while self._owed > 0:
-                    self._answered.clear()
-                    await self._answered.wait()
+                await self._until(lambda: self._owed <= 0)
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        """Wait for something. Raises _Hopeless where the server is away, or is gone, and somebody wants to go."""
+        loop = asyncio.get_running_loop()
+        deadline: float | None = None
+        while not done():
+            if self._over:
+                raise _Hopeless
+            if self._online or not self._ending:
+                deadline = None
+            elif deadline is None:
+                deadline = loop.time() + self._config.connect_timeout
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            except TimeoutError:
+                if deadline is not None and loop.time() >= deadline:
+                    raise _Hopeless from None
+                raise
 
     # What comes
 
-    async def _listen(self, chat: Chat) -> None:
-        """Print what comes until the connection is over."""
-        async for event in chat:
-            if isinstance(event, Message):
-                self._heard(event)
-            else:
-                self._tell(event)
+    async def _listen(self) -> None:
+        """Print what comes until there will be no connection any more."""
+        loop = asyncio.get_running_loop()
+        try:
+            async for event in self._chat:
+                match event:
+                    case Message():
+                        self._message(event)
+                    case Progress():
+                        await self._listener.progress(event, self._chat, loop.time())
+                    case Line():
+                        self._line(event)
+                    case _:
+                        self._tell(event)
+                self._changed.set()
+        finally:
+            self._over = True
+            self._changed.set()
 
-    def _heard(self, message: Message) -> None:
-        """Each place once, even where a new connection brings again what the server does not know we have."""
-        log = message.room, message.epoch
-        if message.seq <= self._shown.get(log, 0):
-            return
-        self._shown[log] = message.seq
-        received = time.time_ns() // 1_000_000  # noqa: TID251 - when it came here is a fact of this machine
-        self._received[*log, message.seq] = received
-        if len(self._received) > _REMEMBERED:
-            del self._received[next(iter(self._received))]
-        own = message.cid in self._sent or message.device == self._device
-        self._sent.discard(message.cid)
+    def _message(self, message: Message) -> None:
         if message.sender == PARROT and message.room.startswith("@"):
             self._owed -= 1
-            self._answered.set()
-        self._tell(Heard(message, received, own))
+        self._listener.message(message, asyncio.get_running_loop().time())
+        # A person sees it; of what is printed elsewhere nobody knows whether anybody reads it.
+        here = self._desk.room if self._desk is not None else ""
+        if self._lines.interactive and (message.room == here or message.room[0] in "@*"):
+            self._chat.mark_read(message.room, message.seq)
+
+    def _line(self, line: Line) -> None:
+        """The way to the server is another, or none."""
+        self._tell(line)
+        was_online, self._online = self._online, line.state in ("online", "moved")
+        if line.state == "waiting" and was_online and (self._pending or not self._ending):
+            self._tell(Lost("", line.reason or "no reason is known", retry=True))
+        elif line.state == "online":
+            self._entered(again=True)
 
     # The connection
 
-    def _sit(self, chat: Chat, *, again: bool) -> Chat:
-        """From now on everything goes over this connection."""
-        if self._desk is None:
-            self._desk = Desk(chat, self._words, received=self._received)
-        self._desk.chat = chat
-        state = chat.state
+    def _sit(self, chat: Chat) -> None:
+        """Everything goes over this chat."""
+        self._chat = chat
+        self._desk = Desk(chat, self._words, received=self._listener.received, place=self._contact.place)
+        self._entered(again=False)
+        if self._config.style == "classic":
+            self._tell(Menu(self._words.commands))
+        if not self._calls:
+            self._sheet.prompt()
+
+    def _entered(self, *, again: bool) -> None:
+        state = self._chat.state
         entered = Entered(
             user=state.user,
             place=self._contact.place,
-            version=chat.version,
+            version=self._chat.version,
             session=state.session,
             welcome=state.welcome,
             again=again,
         )
         self._tell(entered)
-        if self._config.style == "classic" and not again:
-            self._tell(Menu(self._words.commands))
-        self._seat.set_result(Seat(chat))
-        if not self._calls:
-            self._sheet.prompt()
-        return chat
+        self._listener.entered(self._heads())
 
-    def _lost(self, chat: Chat) -> int | None:
-        """The connection is gone: the exit code, or None where another is to be had."""
-        self._seat.result().gone.set()
-        self._seat = asyncio.get_running_loop().create_future()
-        if self._ending.is_set() and not self._pending:
+    def _heads(self) -> dict[str, int]:
+        """How far the logs go, as far as we know."""
+        return {room: view.head for room, view in self._chat.state.rooms.items()}
+
+    def _lost(self) -> int:
+        """The connection is gone for good: the exit code."""
+        if self._ending and not self._pending:
             return self._code
-        lost = chat.lost or LinkLost(Code.NO_ERROR)
-        retry = self._config.on_server_loss == "reconnect" and is_worth_trying(lost)
+        lost = self._chat.lost or LinkLost(Code.NO_ERROR)
         if self._config.on_server_loss == "exit" and not self._config.json:
             for line in NOT_RESPONDING:
                 self._sheet.note(line)
         else:
-            self._tell(Lost(describe(lost.code), lost.reason, retry))
-        if retry:
-            return None
+            self._tell(Lost(describe(lost.code), lost.reason, retry=False))
         self._count_unsent()
         return NOT_IN if lost.code >> 8 == Code.AUTH_FAILED >> 8 else NO_SERVER
 
     def _count_unsent(self) -> None:
-        """Say how much was typed in vain."""
+        """Say how much was typed in vain, for now."""
         if self._pending:
-            self._tell(Unsent(self._pending))
-
-    def _heed_signals(self) -> None:
-        """SIGTERM and SIGHUP say goodbye as Ctrl-C does, which the loop's own handler takes."""
-        main = asyncio.current_task()
-        assert main is not None
-
-        def end(number: int) -> None:
-            self._signal = number
-            main.cancel()
-
-        for name in ("SIGTERM", "SIGHUP"):
-            # Neither exists everywhere, and only the main thread may listen.
-            with contextlib.suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
-                number = getattr(signal, name)
-                # Under nohup it is ignored, and stays so.
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    asyncio.get_running_loop().add_signal_handler(number, end, number)
+            kept = sum(entry.state < Reach.STORED for entry in self._chat.outbox)
+            self._tell(Unsent(self._pending, kept))
 
     def _tell(self, item: object) -> None:
-        state = self._desk.chat.state if self._desk is not None else State()
-        self._printer.tell(item, state)
+        self._printer.tell(item, self._desk.chat.state if self._desk is not None else State())
+
+
+def _pause(refusal: LocalProtocolError | Refused, tries: int) -> float | None:
+    """Seconds until it is worth trying again; None where it is not."""
+    if isinstance(refusal, LocalProtocolError):
+        # Between two connections nothing may be asked.
+        return _BETWEEN if refusal.code is Code.STATE and tries < _TRIES else None
+    if not MEANINGS[refusal.code].temporary or (tries >= _TRIES and refusal.retry_after is None):
+        return None
+    return (refusal.retry_after or 1000) / 1000

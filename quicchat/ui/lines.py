@@ -12,8 +12,8 @@ import sys
 import threading
 from typing import Final
 
-#: Bytes of one line that are kept; a message is much shorter, so a longer line is refused anyway.
-LONGEST: Final = 1_048_576
+#: Bytes of one line that are kept: more than the longest message, so that a longer line is refused anyway.
+LONGEST: Final = 1_114_112
 #: Lines read before they are wanted.
 AHEAD: Final = 64
 

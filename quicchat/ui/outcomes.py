@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from quicchat.client.events import Progress
 from quicchat.client.state import Person
 from quicchat.errors import Code
 from quicchat.ui.words import Call, Command
 from quicchat.wire.chapters.messages import Message, Posted
 from quicchat.wire.chapters.presence import Show
+from quicchat.wire.chapters.rooms import Rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,10 @@ class Rooms:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Rows [user, whether online] of a room."""
+    """Rows [user, whether online, rank] of a room."""
 
     room: str
-    rows: Sequence[tuple[str, bool]]
+    rows: Sequence[tuple[str, bool, Rank]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,15 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message with the time it came here (Unix ms, None when it was not heard live), and whether we sent it."""
+    """A message with the time it came here (Unix ms, None when it was not heard live), and whether we sent it.
+
+    `late` where it was said while we were away.
+    """
 
     message: Message
     received: int | None
     own: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,77 @@ class Past:
 
     room: str
     events: Sequence[Heard]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Messages with all of these words, newest first."""
+
+    words: str
+    events: Sequence[Heard]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Rows [room, events unread, those of them that name us] of conversations in which something waits."""
+
+    rows: Sequence[tuple[str, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Rows [user, delivered, read, when]: how far the others in a room have come; in larger rooms only how many."""
+
+    room: str
+    rows: Sequence[tuple[str, int, int, int]]
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Rows [session, device, its name, address, since when, whether it is ours]; session 0 where it is away."""
+
+    rows: Sequence[tuple[int, bytes, str, str, int, bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The connection, and what waits for it. `rtt` is in seconds."""
+
+    user: str
+    place: str
+    version: int
+    session: int
+    rtt: float | None
+    outbox: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that has no answer of its own was carried out: which, and on what."""
+
+    command: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A message of ours has come further.
+
+    `user` is set for a direct one, the first time that he holds it; `stored` is when it was (Unix ms), `offline`
+    whether he was away then. `waited` where its outcome is told besides.
+    """
+
+    progress: Progress
+    user: str | None = None
+    stored: int | None = None
+    offline: bool = False
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """From here on comes what was said while we were away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +237,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """So many lines were given up at the end."""
+    """So many lines were given up at the end; what was said, so many messages, is `kept` for the next time."""
 
     count: int
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,4 +250,23 @@ class Note:
     text: str
 
 
-Outcome = Sent | Here | Gone | Rooms | Members | People | Past | Echoed | Rtt | Shown | Help | Quit
+Outcome = (
+    Sent
+    | Here
+    | Gone
+    | Rooms
+    | Members
+    | People
+    | Past
+    | Found
+    | Unread
+    | Receipts
+    | Devices
+    | Status
+    | Done
+    | Echoed
+    | Rtt
+    | Shown
+    | Help
+    | Quit
+)

@@ -40,6 +40,9 @@ class Plain:
     def prompt(self) -> None:
         """The next line may be typed."""
 
+    def hide(self, hidden: bool) -> None:
+        """Whether what is typed next must not be seen."""
+
     def close(self) -> None:
         """Nothing more will be typed."""
 
@@ -55,6 +58,7 @@ class Terminal(Plain):
         super().__init__(out, err)
         self._dumb = dumb
         self._is_typing = False
+        self._is_hidden = False
 
     def entered(self) -> None:
         self._is_typing = False
@@ -65,7 +69,13 @@ class Terminal(Plain):
             self._out.write(PROMPT)
             self._out.flush()
 
+    def hide(self, hidden: bool) -> None:
+        if hidden is not self._is_hidden:
+            self._is_hidden = hidden
+            _echo(not hidden)
+
     def close(self) -> None:
+        self.hide(False)
         if self._is_typing:
             self._is_typing = False
             self._out.write("\n")
@@ -88,6 +98,18 @@ def paper(out: TextIO, err: TextIO, *, interactive: bool) -> Plain:
     if not interactive or not out.isatty():
         return Plain(out, err)
     return Terminal(out, err, dumb=os.environ.get("TERM", "dumb") == "dumb")
+
+
+def _echo(on: bool) -> None:
+    """Have the terminal show what is typed, or not; where there is no such switch it is shown."""
+    try:
+        import termios
+    except ImportError:
+        return
+    settings = termios.tcgetattr(0)
+    settings[3] = settings[3] | termios.ECHO if on else settings[3] & ~termios.ECHO
+    # Between two prompts something may have been typed already: it is kept.
+    termios.tcsetattr(0, termios.TCSADRAIN, settings)
 
 
 def rows(line: str, width: int) -> Iterator[str]:

@@ -8,13 +8,18 @@ hexadecimal. The lines are ASCII, with everything else escaped, so nothing in th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from quicchat.client.events import Line, Reset
 from quicchat.client.state import State
 from quicchat.ui.outcomes import (
     Denied,
+    Devices,
+    Done,
     Echoed,
     Entered,
+    Found,
     Gone,
     Heard,
     Help,
@@ -24,31 +29,53 @@ from quicchat.ui.outcomes import (
     Note,
     Past,
     People,
+    Reached,
+    Receipts,
     Rooms,
     Rtt,
     Sent,
     Shown,
+    Status,
+    Unread,
     Unsent,
     Waiting,
 )
 from quicchat.ui.words import Asks, Unclear
-from quicchat.wire.chapters.presence import Presence, PresenceSnapshot
+from quicchat.wire.chapters.messages import ReceiptEvent
+from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Tick, Typing
+from quicchat.wire.chapters.rooms import Invite, RoomState
 from quicchat.wire.chapters.session import Bye, Goaway
 
-_MESSAGE: Final = ("room", "epoch", "seq", "cid", "from", "kind", "text", "sent", "stored", "received")
+_MESSAGE: Final = (
+    *("room", "epoch", "seq", "cid", "from", "kind", "text", "sent", "stored", "received"),
+    *("topic", "reply", "refs", "mentions", "expires", "by", "rank"),
+)
 
 #: The schema: each event with its keys, in the order in which they are written.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     "entered": ("user", "server", "version", "session", "welcome", "again"),
-    "message": (*_MESSAGE, "own"),
+    "message": (*_MESSAGE, "own", "late"),
     "presence": ("user", "show", "status", "since", "address", "reason"),
     "people": ("people",),
     "posted": ("room", "epoch", "seq", "cid", "to", "stored", "duplicate", "recipient"),
+    "progress": ("room", "seq", "cid", "state", "by", "at", "count", "reason"),
+    "receipt": ("room", "user", "delivered", "read", "at", "unread", "mentions", "count"),
+    "typing": ("room", "user", "ttl"),
+    "tick": ("user", "ttl"),
+    "invite": ("room", "user"),
+    "reset": ("room",),
+    "line": ("state", "retry_in", "reason", "early"),
     "here": ("room", "topic", "members"),
     "left": ("room", "now"),
     "rooms": ("rooms",),
     "members": ("room", "members"),
     "history": ("room", "messages"),
+    "found": ("words", "messages"),
+    "unread": ("rooms",),
+    "receipts": ("room", "people", "count"),
+    "sessions": ("sessions",),
+    "status": ("user", "server", "version", "session", "ms", "outbox"),
+    "done": ("command", "facts"),
     "echo": ("text",),
     "ping": ("ms",),
     "show": ("show",),
@@ -56,7 +83,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "error": ("code", "text", "line"),
     "lost": ("code", "reason", "retry"),
     "waiting": ("server", "reason"),
-    "unsent": ("lines",),
+    "unsent": ("lines", "kept"),
     "notice": ("text",),
 }
 
@@ -97,21 +124,26 @@ def _event(item: object) -> _Row | None:
     """What others did."""
     match item:
         case Heard():
-            return "message", (*_message(item), item.own)
+            return "message", (*_message(item), item.own, item.late)
         case Presence():
-            return "presence", (
-                item.user,
-                item.show.name.lower(),
-                item.status,
-                item.since,
-                item.address,
-                item.reason,
-            )
+            show = item.show.name.lower()
+            return "presence", (item.user, show, item.status, item.since, item.address, item.reason)
         case PresenceSnapshot():
             rows = [
                 {"user": user, "online": online, "address": address or None} for user, online, address in item.users
             ]
             return "people", (rows,)
+        case ReceiptEvent():
+            reached = (item.room, item.user, item.delivered, item.read, item.at)
+            return "receipt", (*reached, item.unread, item.mentions, item.count)
+        case Typing():
+            return "typing", (item.room, item.user, item.ttl)
+        case Tick():
+            return "tick", (item.user, item.ttl)
+        case Invite():
+            return "invite", (item.room, item.user)
+        case RoomState():
+            return "here", (item.room, item.topic, item.members)
         case Bye() | Goaway():
             return "notice", (item.reason or "the server says goodbye",)
     return None
@@ -122,39 +154,61 @@ def _result(item: object) -> _Row | None:
     match item:
         case Sent(posted, user):
             recipient = None if posted.recipient is None else posted.recipient.name.lower()
-            cid = posted.cid.hex()
-            return "posted", (
-                posted.room,
-                posted.epoch,
-                posted.seq,
-                cid,
-                user,
-                posted.ts,
-                bool(posted.dup),
-                recipient,
-            )
+            where = (posted.room, posted.epoch, posted.seq, posted.cid.hex())
+            return "posted", (*where, user, posted.ts, bool(posted.dup), recipient)
+        case Reached(progress):
+            whose = (progress.room, progress.seq, progress.cid.hex(), progress.state.name.lower())
+            return "progress", (*whose, progress.by, progress.at, progress.count, progress.reason)
+        case Done():
+            return "done", (item.command, dict(item.facts))
         case Here():
             return "here", (item.room, item.topic or None, item.members)
         case Gone():
             return "left", (item.room, item.now)
-        case Rooms():
-            names = ("room", "members", "topic", "joined")
-            return "rooms", ([dict(zip(names, row, strict=True)) for row in item.rows],)
-        case Members():
-            return "members", (item.room, [{"user": user, "online": online} for user, online in item.rows])
-        case People():
-            return "people", ([_person(item, user) for user in sorted(item.people)],)
         case Past():
-            return "history", (item.room, [dict(zip(_MESSAGE, _message(each), strict=True)) for each in item.events])
+            return "history", (item.room, _messages(item.events))
+        case Found():
+            return "found", (item.words, _messages(item.events))
         case Echoed(text):
             return "echo", (text,)
         case Rtt(seconds):
             return "ping", (round(seconds * 1000, 3),)
         case Shown(show):
             return "show", (show.name.lower(),)
+    return _listed(item)
+
+
+def _listed(item: object) -> _Row | None:
+    """What a command listed."""
+    match item:
+        case Rooms():
+            return "rooms", (_rows(item.rows, "room", "members", "topic", "joined"),)
+        case Members():
+            rows = [(user, online, rank.name.lower()) for user, online, rank in item.rows]
+            return "members", (item.room, _rows(rows, "user", "online", "rank"))
+        case People():
+            return "people", ([_person(item, user) for user in sorted(item.people)],)
+        case Unread():
+            return "unread", (_rows(item.rows, "room", "unread", "mentions"),)
+        case Receipts():
+            return "receipts", (item.room, _rows(item.rows, "user", "delivered", "read", "at"), item.count)
+        case Devices():
+            devices = [(session, device.hex(), *rest) for session, device, *rest in item.rows]
+            return "sessions", (_rows(devices, "session", "device", "name", "address", "since", "own"),)
+        case Status():
+            where = (item.user, item.place, item.version, item.session)
+            return "status", (*where, None if item.rtt is None else round(item.rtt * 1000, 3), item.outbox)
         case Help():
             return "help", ([{"usage": each.usage, "about": each.about} for each in item.commands],)
     return None
+
+
+def _rows(rows: Iterable[Sequence[Any]], *names: str) -> list[dict[str, Any]]:
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _messages(events: Iterable[Heard]) -> list[dict[str, Any]]:
+    return _rows(map(_message, events), *_MESSAGE)
 
 
 def _fact(item: object) -> _Row | None:
@@ -170,10 +224,14 @@ def _fact(item: object) -> _Row | None:
             return "error", ("USAGE", item.question, item.call.line)
         case Lost():
             return "lost", (item.code, item.reason, item.retry)
+        case Line():
+            return "line", (item.state, item.retry_in, item.reason, item.early)
+        case Reset(room):
+            return "reset", (room,)
         case Waiting():
             return "waiting", (item.place, item.reason)
-        case Unsent(count):
-            return "unsent", (count,)
+        case Unsent(count, kept):
+            return "unsent", (count, kept)
         case Note(text):
             return "notice", (text,)
     return None
@@ -182,15 +240,10 @@ def _fact(item: object) -> _Row | None:
 def _message(heard: Heard) -> tuple[Any, ...]:
     message = heard.message
     where = (message.room, message.epoch, message.seq, message.cid.hex())
-    return (
-        *where,
-        message.sender,
-        message.kind.name.lower(),
-        message.text,
-        message.sent,
-        message.ts,
-        heard.received,
-    )
+    what = (message.sender, message.kind.name.lower(), message.text)
+    about = (message.topic, message.reply, message.refs, message.mentions, message.expires, message.by)
+    rank = None if message.rank is None else message.rank.name.lower()
+    return (*where, *what, message.sent, message.ts, heard.received, *about, rank)
 
 
 def _person(item: People, user: str) -> dict[str, Any]:

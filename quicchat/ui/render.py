@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, Protocol
 
+from quicchat.client import events
+from quicchat.client.events import Line, Progress, Reset
 from quicchat.client.state import State
+from quicchat.ui import tables
 from quicchat.ui.outcomes import (
     Denied,
+    Devices,
+    Done,
     Echoed,
     Entered,
+    Found,
     Gone,
     Heard,
     Help,
     Here,
+    Late,
     Lost,
     Members,
     Menu,
     Note,
     Past,
     People,
+    Reached,
+    Receipts,
     Rooms,
     Rtt,
     Sent,
     Shown,
+    Status,
+    Unread,
     Unsent,
     Waiting,
 )
 from quicchat.ui.styles import STYLES
+from quicchat.ui.tables import SHOWS
 from quicchat.ui.visible import visible
-from quicchat.ui.words import Asks, Command, Style, Unclear
-from quicchat.wire.chapters.messages import Kind, Message, Recipient
-from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
+from quicchat.ui.words import Asks, Style, Unclear
+from quicchat.wire.chapters.messages import POSTABLE, SAID, Kind, Message, ReceiptEvent, Recipient
+from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Tick, Typing
+from quicchat.wire.chapters.rooms import Invite, RoomState
 from quicchat.wire.chapters.session import Bye, Goaway
-from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room, User, parties
+from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, PARROT, Room, User, parties
 
-_SPEECH: Final = {Kind.TEXT: "text", Kind.CODE: "text", Kind.EMOTE: "emote"}
-_SHOWS: Final = {Show.OFFLINE: "offline", Show.ONLINE: "online", Show.AWAY: "away", Show.BUSY: "busy"}
+_SPEECH: Final = {Kind.TEXT: "text", Kind.EMOTE: "emote", Kind.CODE: "text"}
+#: Kinds that are about another message, or about the room, and the templates that tell them.
+_ABOUT: Final = {Kind.EDIT: "edit", Kind.RETRACT: "retract", Kind.REACT: "react", Kind.PIN: "pin"}
+_FACTS: Final = {Kind.TOPIC: "topic", Kind.ROLE: "fact", Kind.KEY: "fact"}
+#: Stands for what somebody said and took back before it was fetched.
+_TAKEN_BACK: Final = "(taken back)"
 #: Stands for a time that nobody told, or that no calendar has.
 _NO_TIME: Final = "-"
 
@@ -66,12 +83,18 @@ class Text:
         match item:
             case Heard():
                 self._heard(item)
-            case Presence() | PresenceSnapshot() | Bye() | Goaway():
+            case Presence() | PresenceSnapshot() | Bye() | Goaway() | Invite() | Reset() | Late():
                 self._happened(item, state)
             case Sent():
                 self._sent(item)
+            case Reached():
+                self._reached(item)
             case Entered() | Lost() | Waiting() | Unsent() | Denied() | Unclear() | Asks() | Note() | Menu():
                 self._noted(item)
+            case Line(state="moved"):
+                self._note("moved")
+            case Line() | Progress() | Typing() | Tick() | ReceiptEvent() | RoomState():
+                """For scripts, or told by the front end in other words."""
             case _:
                 self._result(item)
 
@@ -83,28 +106,54 @@ class Text:
         match message.kind:
             case Kind.JOIN:
                 self._note("joined", **values)
+            case Kind.LEAVE if message.by is not None:
+                self._note("put.out.why" if message.text else "put.out", **values)
             case Kind.LEAVE:
                 self._note("left", **values)
+            case Kind.TOPIC | Kind.ROLE | Kind.KEY:
+                self._note(_FACTS[message.kind], **values)
             case _ if not heard.own:
-                name = f"{_SPEECH.get(message.kind, 'notice')}.{_place(message.room)}"
-                name = name if name in self._templates else f"text.{_place(message.room)}"
-                self._paper.show(self._templates[name].format_map(values))
+                self._said(heard, values)
 
-    def _happened(self, event: Presence | PresenceSnapshot | Bye | Goaway, state: State) -> None:
+    def _said(self, heard: Heard, values: dict[str, str]) -> None:
+        message = heard.message
+        if (about := _ABOUT.get(message.kind)) is not None and message.refs:
+            self._paper.show(self._templates[about].format_map(values))
+            return
+        place = _place(message.room)
+        late = f"late.{place}"
+        name = late if heard.late and late in self._templates else f"{_SPEECH.get(message.kind, 'notice')}.{place}"
+        template = self._templates.get(name) or self._templates[f"text.{place}"]
+        if message.kind is not Kind.CODE:
+            self._paper.show(template.format_map(values))
+            return
+        # Each line behind a mark of its own, so that none of them can pass for another's words.
+        self._paper.show(template.format_map(values | {"text": ""}).rstrip())
+        for line in (message.text or "").split("\n"):
+            self._paper.show(self._templates["code.line"].format(text=visible(line)))
+
+    def _happened(self, event: object, state: State) -> None:
         match event:
             case Presence(show=Show.OFFLINE):
                 self._note("went", user=event.user, reason=event.reason or "offline")
             case Presence():
-                show = _SHOWS[event.show] + (f" ({event.status})" if event.status else "")
+                show = SHOWS[event.show] + (f" ({event.status})" if event.status else "")
                 self._note("came", user=event.user, show=show)
             case PresenceSnapshot():
                 self._note("present", users=", ".join(user for user, online, _ in event.users if online))
             case Bye() | Goaway():
                 self._note("note", text=f"the server says: {event.reason or 'goodbye'}")
+            case Invite():
+                self._note("invited", user=event.user, room=event.room)
+            case Reset():
+                self._note("reset", room=event.room)
+            case Late():
+                self._note("late")
         if isinstance(event, Presence | PresenceSnapshot) and self._templates["table"]:
             self._note("table")
-            for line in _people(state):
-                self._paper.note(line)
+            clients = {user: person for user, person in state.people.items() if user != PARROT}
+            for line in tables.people(clients):
+                self._paper.note(visible(line))
 
     # What we did
 
@@ -116,6 +165,15 @@ class Text:
         name = f"stored.{'room' if name == 'general' else name}"
         self._note(name, user=sent.user or posted.room, stored=self._time(posted.ts))
 
+    def _reached(self, item: Reached) -> None:
+        """How far a direct message has come; of a room's it would be a line for each member."""
+        progress = item.progress
+        if progress.state is events.Sent.FAILED and not item.waited:
+            self._note("failed", room=progress.room, reason=progress.reason or "refused")
+        elif item.user is not None:
+            name = "reached.offline" if item.offline else "reached"
+            self._note(name, user=item.user, stored=self._time(item.stored))
+
     def _result(self, item: object) -> None:
         match item:
             case Here():
@@ -123,26 +181,42 @@ class Text:
             case Gone():
                 self._note("gone", room=item.room, now=item.now)
             case Shown(show):
-                name = "shown.offline" if show is Show.OFFLINE and "shown.offline" in self._templates else "shown"
-                self._note(name, show=_SHOWS[show], Show=_SHOWS[show].capitalize())
+                self._note("shown", show=SHOWS[show])
+            case Done():
+                self._note(f"done.{item.command}", **item.facts)
             case Echoed(text):
                 self._print("echo", text=text)
             case Rtt(seconds):
                 self._print("ping", ms=f"{seconds * 1000:.1f}")
-            case Rooms():
-                self._lines(_room(row, item.here) for row in item.rows)
-            case Members():
-                self._lines(f"{user}{'' if online else ' (offline)'}" for user, online in item.rows)
-            case People():
-                self._lines(_people(item))
             case Past():
                 self._lines(self._past(each) for each in item.events)
+            case Found():
+                self._lines(self._templates["found"].format_map(self._values(each.message)) for each in item.events)
+            case _:
+                self._listed(item)
+
+    def _listed(self, item: object) -> None:
+        match item:
+            case Rooms():
+                self._lines(tables.rooms(item))
+            case Members():
+                self._lines(tables.members(item))
+            case People():
+                self._lines(tables.people(item.people))
+            case Unread():
+                self._lines(tables.unread(item))
+            case Receipts():
+                self._lines(tables.receipts(item, self._time))
+            case Devices():
+                self._lines(tables.devices(item, self._time))
+            case Status():
+                self._lines(tables.status(item))
             case Help():
-                self._lines(_explained(each, item.style) for each in item.commands)
+                self._lines(tables.commands(item))
 
     def _past(self, heard: Heard) -> str:
         message = heard.message
-        values = self._values(message) | {"text": visible(message.text or f"({message.kind.name.lower()})")}
+        values = self._values(message) | {"text": visible(_told(message))}
         times = {"sent": message.sent, "stored": message.ts, "received": heard.received}
         values |= {name: self._time(at) for name, at in times.items()}
         return self._templates["past"].format_map(values)
@@ -161,8 +235,8 @@ class Text:
                 self._note("lost" if item.retry else "lost.for.good", reason=reason)
             case Waiting():
                 self._note("waiting", place=item.place, reason=item.reason)
-            case Unsent(count):
-                self._note("unsent", count=f"{count} line{'' if count == 1 else 's'}")
+            case Unsent(count, kept):
+                self._note("unsent.kept" if kept else "unsent", count=f"{count} line{'' if count == 1 else 's'}")
             case Denied():
                 self._note("denied", text=item.text)
             case Unclear(text):
@@ -170,7 +244,7 @@ class Text:
             case Asks():
                 self._note("asks", text=item.question)
             case Menu():
-                self._note("menu", text=", ".join(_plain_words(item)))
+                self._note("menu", text=", ".join(tables.plain_words(item)))
             case Note(text):
                 self._note("note", text=text)
 
@@ -184,8 +258,11 @@ class Text:
         self._paper.show(self._templates[name].format_map({key: visible(value) for key, value in values.items()}))
 
     def _lines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._paper.show(visible(line))
+        found = [visible(line) for line in lines]
+        for line in found:
+            self._paper.show(line)
+        if not found:
+            self._note("nothing")
 
     def _values(self, message: Message) -> dict[str, str]:
         both = parties(Room(message.room)) or frozenset()
@@ -195,8 +272,11 @@ class Text:
             "seq": str(message.seq),
             "user": message.sender,
             "peer": others[0] if others else message.sender,
-            "text": message.text or "",
+            "text": message.text or (_TAKEN_BACK if message.kind in POSTABLE - {Kind.RETRACT} else ""),
             "time": self._time(message.ts),
+            "by": message.by or "",
+            "ref": str(message.refs[0]) if message.refs else "?",
+            "re": self._templates["re"].format(ref=message.reply) if message.reply is not None else "",
         }
         return {name: visible(value) for name, value in values.items()}
 
@@ -210,6 +290,13 @@ class Text:
             return _NO_TIME
 
 
+def _told(message: Message) -> str:
+    """An event in a list of those of a log: what it is about, where it is about another, and its text."""
+    about = f"({message.kind.name.lower()} of #{message.refs[0]})" if message.refs else ""
+    said = message.text or (_TAKEN_BACK if message.kind in SAID else "")
+    return " ".join(filter(None, (about, said))) or f"({message.kind.name.lower()})"
+
+
 def _place(room: str) -> str:
     match room:
         case _ if room == GENERAL:
@@ -218,30 +305,3 @@ def _place(room: str) -> str:
             return "broadcast"
         case _:
             return "direct" if room.startswith("@") else "room"
-
-
-def _room(row: tuple[str, int, str, bool], here: str) -> str:
-    room, members, topic, joined = row
-    mark = "*" if room == here else "+" if joined else " "
-    return f"{mark} {room} ({members}){f'  {topic}' if topic else ''}"
-
-
-def _people(known: State | People) -> list[str]:
-    lines = []
-    for user, person in sorted(known.people.items()):
-        status = f" ({person.status})" if person.status else ""
-        address = f" {person.address}" if person.address else ""
-        lines.append(visible(f"{user} {_SHOWS[person.show]}{status}{address}"))
-    return lines
-
-
-def _plain_words(menu: Menu) -> Iterator[str]:
-    for each in menu.commands:
-        needed = f" {each.arguments}" if each.arguments.startswith("<") else ""
-        yield from (f"{word}{needed}" for word in each.classic)
-
-
-def _explained(command: Command, style: str) -> str:
-    words = {"classic": command.classic, "mystic": tuple(f"mystic {word}" for word in command.mystic)}
-    others = [*(f"/{word}" for word in command.aliases), *words.get(style, ())]
-    return f"{command.usage:<24} {command.about}" + (f" (also {', '.join(others)})" if others else "")

@@ -8,18 +8,26 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final, Literal
 
+from quicchat.wire.chapters.messages import LONGEST, Window
+from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import ROOM_NAME_PATTERN, USER_PATTERN
 
 Style = Literal["default", "mystic", "classic"]
 
 #: Longest text of a message, in UTF-8 bytes (protocol §7.11).
-TEXT_BYTES: Final = 32_768
+TEXT_BYTES: Final = LONGEST
+#: Longest line that is shown beside something: a topic, a reason, a status.
+_LINE_BYTES: Final = 256
 #: Most events that /history shows at once.
 MOST: Final = 200
 
 _MYSTIC: Final = "mystic"
 _USER: Final = re.compile(USER_PATTERN)
 _ROOM: Final = re.compile(ROOM_NAME_PATTERN)
+_SEQ: Final = re.compile(r"#?([1-9][0-9]{0,15})")
+_WINDOWS: Final = {"before": Window.BEFORE, "after": Window.AFTER, "around": Window.AROUND}
+#: What the ranks of a room are called.
+RANKS: Final = {rank.name.lower(): rank for rank in Rank}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +35,8 @@ class Command:
     """One row of the command table.
 
     `arguments` is what help shows and the parser goes by: `<name>` is one word, `<name...>` the rest of the line,
-    brackets make it optional. What is called `user`, `room`, `where`, `text` or `count` is checked as such.
+    brackets make it optional. What is called `user`, `room`, `text`, `seq` (the place of a message, `#12`) and so on
+    is checked as such.
     `aliases` are further slash words; `classic` and `mystic` the plain words that these styles know. `run` gets
     the front end's desk and the call, and returns an outcome.
     """
@@ -47,6 +56,16 @@ class Command:
     enters: bool = False
     #: In style classic, what is missing is asked for, and the next line answers.
     asks: bool = False
+    #: What it needs must not be seen: it is asked for, word by word, and never typed on the line.
+    hidden: bool = False
+    #: What one has to be in the room.
+    rank: Rank | None = None
+    #: It says something, which waits on the disk where there is no connection; nothing waits for it.
+    says: bool = False
+    #: Nothing comes after it.
+    ends: bool = False
+    #: It asks the server for nothing: it is carried out at once, and without a connection, too.
+    local: bool = False
 
     @property
     def usage(self) -> str:
@@ -81,11 +100,15 @@ class Unclear:
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """A command that waits for the rest of its arguments; the next line is to be put behind `begun`."""
+    """A command that waits for the rest of its arguments; the next line is to be put behind `begun`.
+
+    `hidden` where the next line must not be seen while it is typed.
+    """
 
     call: Call
     begun: str
     question: str
+    hidden: bool = False
 
 
 Parsed = Call | Unclear | Asks
@@ -126,14 +149,16 @@ class Vocabulary:
 
     def answered(self, asks: Asks, line: str) -> Parsed | None:
         """The line that follows a question: what was missing, unless it is another command."""
+        command = asks.call.command
+        if asks.hidden:
+            return self._told(asks, line)
         word, _ = _first_word(line)
         if not word or word.startswith("/"):
             return self.parse(line)
-        command = asks.call.command
         return self._call(command, command.name, f"{asks.begun} {line}", line)
 
     def _said(self, text: str) -> Parsed:
-        return self._call(self._slash["say"], "say", text, text)
+        return self._call(self._slash["say"], "", text, text)
 
     def _slashed(self, word: str, rest: str, line: str) -> Parsed:
         if word.lower() == _MYSTIC:
@@ -155,7 +180,24 @@ class Vocabulary:
         hint = f"did you mean mystic {near[0]}?" if near else "mystic help lists all"
         return Unclear(f"mystic {first} is no command; {hint}" if first else hint, line)
 
+    def _told(self, asks: Asks, line: str) -> Parsed:
+        """One more thing that nobody must see; an empty line ends it."""
+        slots = _names(asks.call.command)
+        given = {**asks.call.given, slots[len(asks.call.given)]: line}
+        command = asks.call.command
+        if not line:
+            return Unclear(f"/{command.name} is given up")
+        call = Call(command, given, self._random(16), f"/{command.name}")
+        return call if len(given) == len(slots) else self._ask_hidden(call)
+
+    def _ask_hidden(self, call: Call) -> Asks:
+        return Asks(call, "", f"{_names(call.command)[len(call.given)]}?", hidden=True)
+
     def _call(self, command: Command, word: str, rest: str, line: str) -> Parsed:
+        if command.hidden:
+            if rest:
+                return Unclear(f"{word} asks for what it needs; nothing of it belongs on this line", f"/{command.name}")
+            return self._ask_hidden(Call(command, {}, b"", line))
         given: dict[str, str] = {}
         left = rest
         for slot in command.arguments.split():
@@ -165,7 +207,7 @@ class Vocabulary:
                 try:
                     given[name] = _checked(name, value)
                 except ValueError as error:
-                    return Unclear(f"{word}: {error}", line)
+                    return Unclear(f"{word}: {error}" if word else str(error), line)
             elif slot.startswith("<"):
                 call = Call(command, given, self._random(16), line)
                 if command.asks and self.style == "classic":
@@ -188,6 +230,11 @@ def _too_much(word: str, command: Command, left: str) -> str:
     return f"{word}: {left!r} is too much" + (f": {word} {command.arguments}" if command.arguments else "")
 
 
+def _names(command: Command) -> list[str]:
+    """What its arguments are called."""
+    return [slot.strip("<>[].").lower() for slot in command.arguments.split()]
+
+
 def _checked(name: str, value: str) -> str:
     """An argument as the protocol wants it. Raises ValueError, which says what is wrong."""
     match name:
@@ -195,16 +242,68 @@ def _checked(name: str, value: str) -> str:
             return user_name(value)
         case "room":
             return room_name(value)
-        case "where":
-            if value == "*":
-                return value
-            return f"@{user_name(value)}" if value.startswith("@") else room_name(value)
-        case "count":
-            if not (value.isascii() and value.isdigit() and len(value) < 9 and 0 < int(value) <= MOST):
-                raise ValueError(f"{value!r} is not a number from 1 to {MOST}")
+        case "seq":
+            return str(place_of(value))
+        case "past":
+            Span.of(value)
+        case "rank" if value.lower() not in RANKS:
+            raise ValueError(f"{value!r} is no rank; those are {', '.join(RANKS)}")
         case "text" if (size := len(value.encode())) > TEXT_BYTES:
             raise ValueError(f"a message has at most {TEXT_BYTES} bytes, this one has {size}")
+        case "topic" | "reason" | "status" | "words" | "emoji" if (size := len(value.encode())) > _LINE_BYTES:
+            raise ValueError(f"the {name} has at most {_LINE_BYTES} bytes, this one has {size}")
+        case "session" if not (value.isascii() and value.isdigit() and 0 < int(value) < 2**53):
+            raise ValueError(f"{value!r} is no session; /sessions lists them")
+        case "onoff" if value.lower() not in ("on", "off"):
+            raise ValueError(f"{value!r} is neither on nor off")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which part of a log /history shows; `where` is a room, `@user`, `*`, or None for here."""
+
+    where: str | None = None
+    count: int | None = None
+    window: Window = Window.LATEST
+    anchor: int | None = None
+
+    @classmethod
+    def of(cls, typed: str) -> Span:
+        """`[where] [count] [before|after|around #place]`. Raises ValueError."""
+        words = typed.split()
+        window, anchor, where, count = Window.LATEST, None, None, None
+        if len(words) > 1 and words[-2].lower() in _WINDOWS:
+            window, anchor = _WINDOWS[words[-2].lower()], place_of(words[-1])
+            del words[-2:]
+        # What has digits only, and stands last, is how many.
+        if words and words[-1].isascii() and words[-1].isdigit():
+            count = _count(words.pop())
+        if words:
+            where = _where(words.pop(0))
+        if words:
+            raise ValueError(f"{words[0]!r} is too much")
+        return cls(where, count, window, anchor)
+
+
+def _count(value: str) -> int:
+    if len(value) > 8 or not 0 < int(value) <= MOST:
+        raise ValueError(f"{value!r} is not a number from 1 to {MOST}")
+    return int(value)
+
+
+def _where(value: str) -> str:
+    if value == "*":
+        return value
+    return f"@{user_name(value)}" if value.startswith("@") else room_name(value)
+
+
+def place_of(value: str) -> int:
+    """The place of a message, typed as `#12` or `12`. Raises ValueError."""
+    found = _SEQ.fullmatch(value)
+    if found is None:
+        raise ValueError(f"{value!r} is no place of a message, such as #12")
+    return int(found[1])
 
 
 def user_name(value: str) -> str:

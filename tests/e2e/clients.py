@@ -57,9 +57,11 @@ class Process:
 class Client(Process):
     """`python echo.py client …` on pipes; `out` and `err` are the lines so far."""
 
-    def __init__(self, home: Path, *flags: str, first: Sequence[str] = (), **more: str) -> None:
+    def __init__(
+        self, home: Path, *flags: str, first: Sequence[str] = (), command: Sequence[str] = ("client",), **more: str
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "echo.py", "client", *flags],
+            [sys.executable, "echo.py", *command, *flags],
             cwd=ROOT,
             env=environment(home, **more),
             stdin=subprocess.PIPE,

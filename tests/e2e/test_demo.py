@@ -7,7 +7,7 @@ import sys
 
 
 def test_the_demo_shows_the_main_job_and_stops_by_itself() -> None:
-    """Issue 2, demo: sign-up, a version-1 client, a room, a refusal, a direct message, one kept for later; exit 0."""
+    """Issue 2, demo: sign-up, a version-1 client, a room, a refusal, a receipt, an edit, a message kept for later."""
     done = subprocess.run(
         [sys.executable, "-m", "quicchat.tools.demo"], capture_output=True, text=True, timeout=55, check=False
     )
@@ -18,6 +18,8 @@ def test_the_demo_shows_the_main_job_and_stops_by_itself() -> None:
         "carol < general alice: Good morning!",
         "bob > garden Hello? refused: NOT_MEMBER, nothing is stored",
         "alice < garden bob: Now I may speak here.",
+        "bob is told alice has garden #4: delivered",
+        "alice < garden bob: Roses are red.",
         "bob < @alice,bob alice: Only you can read this.",
         "bob < @alice,bob alice: Read this when you are back.",
         "server stops exit code 0",

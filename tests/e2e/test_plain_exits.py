@@ -16,7 +16,7 @@ from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
 
-QUICK = ("--demo", "--signup", "open", "--iterations", "1")
+QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_no_login(given: str, server: ServerProcess, tmp_path: Path) -> None:
 
 def test_sign_up_is_closed(tmp_path: Path) -> None:
     """R1.11: where the policy allows no sign-up, an unknown user is refused, exit code 5."""
-    with ServerProcess(tmp_path / "server", "--signup", "closed", "--iterations", "1") as server:
+    with ServerProcess(tmp_path / "server", "--signup", "closed", "--iterations", "4096") as server:
         done = client(tmp_path, *at(server), given="mallory\nx\n")
         assert done.returncode == 5
         assert "does not accept new accounts" in done.stderr

@@ -22,7 +22,7 @@ from tests.processes import ServerProcess
 pytestmark = pytest.mark.socket
 
 #: Demo accounts whose passwords are quickly checked.
-QUICK = ("--demo", "--signup", "open", "--iterations", "1")
+QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
 USER1, USER2 = ("user1", "pass1"), ("user2", "pass2")
 
 

@@ -16,7 +16,7 @@ from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
 
-QUICK = ("--demo", "--signup", "open", "--iterations", "1")
+QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from tests.ui.stage import Start, stage
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+def scene(tmp_path: Path) -> Callable[..., Any]:
     """Plays a scenario that gets a world and a way to start front ends."""
 
     def act(scenario: Callable[[World, Start], Coroutine[Any, Any, None]], *args: Any, **facts: Any) -> None:
         async def inside() -> None:
-            async with stage(monkeypatch, tmp_path, *args, **facts) as (here, start):
+            async with stage(tmp_path, *args, **facts) as (here, start):
                 await scenario(here, start)
 
         play(inside)

@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from quicchat.client.events import Line, Progress, Reset
+from quicchat.client.events import Sent as Reach
 from quicchat.client.state import Person, State
 from quicchat.errors import Code
 from quicchat.ui.commands import COMMANDS
 from quicchat.ui.outcomes import (
     Denied,
+    Devices,
+    Done,
     Echoed,
     Entered,
+    Found,
     Gone,
     Heard,
     Help,
     Here,
+    Late,
     Lost,
     Members,
     Menu,
@@ -23,17 +29,22 @@ from quicchat.ui.outcomes import (
     Past,
     People,
     Quit,
+    Reached,
+    Receipts,
     Rooms,
     Rtt,
     Sent,
     Shown,
+    Status,
+    Unread,
     Unsent,
     Waiting,
 )
 from quicchat.ui.render import Text
 from quicchat.ui.words import Asks, Call, Style, Unclear
-from quicchat.wire.chapters.messages import Kind, Message, Posted, Recipient
-from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
+from quicchat.wire.chapters.messages import Kind, Message, Posted, ReceiptEvent, Recipient
+from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Tick, Typing
+from quicchat.wire.chapters.rooms import Invite, Rank, RoomState
 from quicchat.wire.chapters.session import Bye, Goaway
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL
 
@@ -62,8 +73,12 @@ def message(text: str = "hi", room: str = GENERAL, sender: str = "bob", **facts:
     return Message(room=room, sender=sender, text=text, **(usual | facts))
 
 
-def heard(*args: Any, own: bool = False, **facts: Any) -> Heard:
-    return Heard(message(*args, **facts), STORED + 2000, own)
+def heard(*args: Any, own: bool = False, late: bool = False, **facts: Any) -> Heard:
+    return Heard(message(*args, **facts), STORED + 2000, own, late)
+
+
+#: A direct message that came as far as it can.
+PROGRESS = [Progress(b"c" * 16, "@alice,bob", 9, state, by="bob", at=STORED) for state in (Reach.DELIVERED, Reach.READ)]
 
 
 def told(item: object, style: Style = "default", times: str = "%H:%M:%S") -> tuple[list[str], list[str]]:
@@ -89,44 +104,87 @@ def posted(room: str = GENERAL, **facts: Any) -> Posted:
     return Posted(room=room, cid=b"c" * 16, seq=9, ts=STORED, epoch=1, **facts)
 
 
-#: One of everything that there is to tell, all texts in it by somebody else.
 def everything(text: str) -> list[object]:
+    """One of everything that there is to tell, all texts in it by somebody else."""
+    return [*_happened(text), *_sent(text), *_brought(text), *_fared(text)]
+
+
+def _happened(text: str) -> list[object]:
+    """What others did."""
+    rooms = (GENERAL, "r1", "@alice,bob", ANNOUNCEMENTS)
     return [
-        *(heard(text, room, kind=kind) for room in (GENERAL, "r1", "@alice,bob", ANNOUNCEMENTS) for kind in Kind),
+        *(heard(text, room, kind=kind, refs=(3,), reply=2, by="x") for room in rooms for kind in Kind),
+        heard(text, "r1", late=True),
+        heard(text, own=True),
+        Late(),
         Presence(user="bob", show=Show.AWAY, status=text, address=text),
         Presence(user="bob", show=Show.OFFLINE, reason=text),
         PresenceSnapshot(users=(("bob", True, text),)),
+        ReceiptEvent(room="r1", user="bob", delivered=3),
+        Typing(room="r1", user="bob", counter=1, ttl=6000),
+        Tick(user="bob", counter=1, ttl=6000),
+        Invite(room="r1", user="bob"),
+        RoomState(room="r1", topic=text, epoch=1, first=1, head=1),
         Bye(reason=text),
         Goaway(code=int(Code.DRAINING), reason=text),
+    ]
+
+
+def _sent(text: str) -> list[object]:
+    """What became of what we said."""
+    return [
         Sent(posted()),
         Sent(posted("r1")),
         Sent(posted(ANNOUNCEMENTS)),
         Sent(posted("@alice,bob", recipient=Recipient.ONLINE), "bob"),
         Sent(posted("@alice,bob", recipient=Recipient.OFFLINE, dup=True), "bob"),
+        *(Reached(each, "bob", STORED, offline=offline) for each in PROGRESS for offline in (True, False)),
+        Reached(Progress(b"c" * 16, "r1", None, Reach.FAILED, reason=text)),
+    ]
+
+
+def _brought(text: str) -> list[object]:
+    """What commands brought."""
+    return [
         Here("r1", text, 3),
         Here("r1"),
         Gone("r1", GENERAL),
         Rooms([("r1", 2, text, True)], "r1"),
-        Members("r1", [("bob", True), ("x", False)]),
+        Members("r1", [("bob", True, Rank.OWNER), ("x", False, Rank.MEMBER)]),
         People({"bob": Person(show=Show.BUSY, status=text, address=text)}),
         Past("r1", [heard(text), Heard(message(text), None)]),
+        Found(text, [heard(text, "r1")]),
+        Unread([("r1", 3, 1)]),
+        Receipts("r1", [("bob", 3, 2, STORED)], 5),
+        Devices([(7, b"d" * 16, text, text, STORED, True), (0, b"e" * 16, "", "", STORED, False)]),
+        Status(user="alice", place=text, version=2, session=7, rtt=0.0123, outbox=2),
+        Done("ban", {"user": "bob", "room": "r1"}),
         Echoed(text),
         Rtt(0.0123456),
         *(Shown(show) for show in Show),
         Help(COMMANDS, "default"),
+        Quit(text),
+    ]
+
+
+def _fared(text: str) -> list[object]:
+    """What became of the connection, and of what was typed."""
+    return [
         Menu(COMMANDS),
         Denied(Code.FORBIDDEN, text, CALL),
         Unclear(text, text),
         Asks(CALL, "", text),
         Entered(user="alice", place="localhost:1", version=2, session=7, welcome=text),
         Entered(user="alice", place="localhost:1", version=2, session=7, again=True),
+        Line("waiting", 2.5, text),
+        Line("moved"),
+        Reset("r1"),
         Lost("INTERNAL", text, True),
         Lost("INTERNAL", text, False),
         Waiting("localhost:1", text),
         Unsent(2),
+        Unsent(2, 1),
         Note(text),
-        heard(text, own=True),
-        Quit(text),
     ]
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from quicchat.client.api import Chat
+from quicchat.client.connect import Trusting
 from quicchat.client.login import Identity
+from quicchat.client.memory import Memory, PlainMemory
 from quicchat.config import ClientConfig
 from quicchat.errors import Code, LinkLost
 from quicchat.server.model import Credentials, Policy
+from quicchat.transport.link import Link
 from quicchat.transport.memory import MemoryLink
 from quicchat.ui.commands import COMMANDS
+from quicchat.ui.contact import Contact, part
 from quicchat.ui.front import Front
 from quicchat.ui.lines import Lines
 from quicchat.ui.paper import Plain
@@ -70,11 +72,11 @@ class Sheet(Plain):
 class Session:
     """A front end that runs, what was typed, what it printed."""
 
-    def __init__(self, config: ClientConfig, calls: Sequence[Call] = (), device: bytes = b"d" * 16) -> None:
+    def __init__(self, config: ClientConfig, contact: Contact, calls: Sequence[Call] = ()) -> None:
         self.keys = Keyboard()
         self.sheet = Sheet()
         words = Vocabulary(COMMANDS, config.style, os.urandom)
-        self.front = Front(config, words, self.keys, self.sheet, device=device, calls=calls)
+        self.front = Front(config, words, self.keys, self.sheet, contact, calls=calls)
         self.task: asyncio.Task[int]
 
     def go(self, identity: Identity = ALICE) -> Session:
@@ -90,7 +92,7 @@ class Session:
 
     def cut(self, here: World) -> None:
         """The connection breaks: this end notices at once, the server not yet; what was under way is lost."""
-        link = self.front._seat.result().chat.link
+        link = self.front._chat.link
         assert isinstance(link, MemoryLink)
         here.network.partition(link.address)
         link.close(1, "cut")
@@ -103,29 +105,55 @@ class Session:
 Start = Callable[..., Session]
 
 
+def meeting(worlds: Sequence[World]) -> Callable[..., Awaitable[Chat]]:
+    """As `client.api.meet`, to the server of the newest world."""
+
+    async def dial(early: bool) -> Link:
+        return worlds[-1].network.dial(early=early)
+
+    async def meet(
+        host: str,
+        port: int,
+        *,
+        versions: tuple[int, ...],
+        device: bytes,
+        timeout: float,
+        reconnect: bool,
+        memory: Memory,
+        trusting: Trusting,
+    ) -> Chat:
+        kept, again = await memory.load(), dial if reconnect else None
+        chat = Chat(await dial(False), versions=versions, device=device, memory=memory, kept=kept, dial=again)
+        try:
+            async with asyncio.timeout(timeout):
+                await chat._negotiated
+        except LinkLost:
+            await chat.close()
+            raise
+        except TimeoutError:
+            await part(chat)
+            raise LinkLost(Code.NEGOTIATION_TIMEOUT, "no answer in time", remote=False) from None
+        return chat
+
+    return meet
+
+
 @asynccontextmanager
 async def stage(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, policy: Policy = OPEN, **facts: Any
+    tmp_path: Path, policy: Policy = OPEN, *, worlds: list[World] | None = None, **facts: Any
 ) -> AsyncIterator[tuple[World, Start]]:
-    """A world whose server front ends find; `start` makes one, with settings of its own."""
+    """A world whose server front ends find, those of the `worlds` before, too; `start` makes one."""
+    known = worlds if worlds is not None else []
     async with world(policy, **facts) as here:
+        known.append(here)
         if await here.store.accounts.credentials(PARROT) is None:
             nobody = Credentials(salt=bytes(16), iterations=1, stored_key=bytes(32), server_key=bytes(32))
             await here.store.accounts.sign_up(PARROT, nobody, at=0)
 
-        async def meet(host: str, port: int, *, versions: Any, device: bytes, timeout: float, trusting: Any) -> Chat:
-            chat = Chat(here.link(), versions=versions, device=device)
-            try:
-                async with asyncio.timeout(timeout):
-                    await chat._negotiated
-            except TimeoutError:
-                raise LinkLost(Code.NEGOTIATION_TIMEOUT, "no answer in time", remote=False) from None
-            return chat
-
-        monkeypatch.setattr("quicchat.ui.contact.meet", meet)
-
-        def start(calls: Sequence[Call] = (), device: bytes = b"d" * 16, **settings: Any) -> Session:
-            return Session(ClientConfig(data=tmp_path, **settings), calls, device)
+        def start(calls: Sequence[Call] = (), memory: Memory | None = None, **settings: Any) -> Session:
+            config = ClientConfig(data=tmp_path, **settings)
+            kept = memory or PlainMemory()
+            return Session(config, Contact(config, meet=meeting(known), remember=lambda user: kept), calls)
 
         yield here, start
 

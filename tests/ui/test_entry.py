@@ -12,6 +12,7 @@ from quicchat.client.login import Identity
 from quicchat.errors import Code, Refused, UsageError
 from quicchat.ui.entry import Person, Script
 from quicchat.ui.lines import Lines
+from quicchat.ui.users import last_user, remember
 from tests.ui.stage import ALICE
 
 
@@ -38,10 +39,10 @@ def secret(tmp_path: Path) -> Path:
 def test_a_script_takes_the_first_two_lines() -> None:
     """Issue item 9: user and password are the first two lines of a piped standard input, or the one that is missing."""
     lines = Typed("Alice", "pass word ", "hello")
-    assert Script(None, None, lines).first() == Identity(user="alice", password="pass word ")
+    assert Script(None, None, lines).first() == Identity(user="alice", password="pass word ", prove=True)
     assert lines.given == ["hello"]
     lines = Typed("secret", "hello")
-    assert Script("bob", None, lines).first() == Identity(user="bob", password="secret")
+    assert Script("bob", None, lines).first() == Identity(user="bob", password="secret", prove=True)
     assert lines.given == ["hello"]
 
 
@@ -69,7 +70,7 @@ def test_a_script_without_a_login_ends(given: tuple[str, ...]) -> None:
 def test_a_script_signs_up_whoever_is_unknown() -> None:
     """R1.11, issue item 9: after a refused login comes one sign-up; a taken name means that the password was wrong."""
     script = Script(None, None, Typed())
-    alice = Identity(user="alice", password="x")
+    alice = Identity(user="alice", password="x", prove=True)
     again = script.again(alice, Refused(Code.AUTH_FAILED))
     assert again == replace(alice, sign_up=True)
     for code, words in (
@@ -101,26 +102,31 @@ class Asked:
 
 
 def test_a_person_is_asked() -> None:
-    """R1.2, R1.9, R3.7: for name and password, or for the password alone."""
+    """R1.2, R1.9, R3.7: for name and password; one who is named is tried without, and then asked for the password."""
     asked = Asked("alice", secrets=["one"])
-    assert asked.person.first() == Identity(user="alice", password="one")
+    assert asked.person.first() == Identity(user="alice", password="one", prove=True)
     assert asked.said == ["User: ", "Password of alice: "]
-    asked = Asked(secrets=["one"], user="bob")
-    assert asked.person.first() == Identity(user="bob", password="one")
-    assert asked.said == ["Password of bob: "]
+    asked = Asked(secrets=["one"], user="Bob")
+    named = asked.person.first()
+    assert named == Identity(user="bob")
+    assert asked.said == []
+    for code in (Code.AUTH_FAILED, Code.TOKEN_EXPIRED):
+        asked = Asked(secrets=["one"], user="Bob")
+        assert asked.person.again(named, Refused(code)) == Identity(user="bob", password="one", prove=True)
+        assert asked.said == ["Password of bob: "]
 
 
 def test_a_person_is_asked_again_until_it_makes_sense() -> None:
     """R1.10: a name that cannot be one, or no password, is asked for again."""
     asked = Asked("\u00e4\u00f6\u00fc", "", "alice", "alice", secrets=["x", "", "one"])
-    assert asked.person.first() == Identity(user="alice", password="one")
+    assert asked.person.first() == Identity(user="alice", password="one", prove=True)
 
 
 def test_a_wrong_password_may_be_tried_again_or_be_a_new_account() -> None:
     """R1.10, R1.11: try again, or create the account, whose password is typed twice."""
-    tried = Identity(user="alice", password="one")
+    tried = Identity(user="alice", password="one", prove=True)
     asked = Asked("t", "bob", secrets=["two"])
-    assert asked.person.again(tried, Refused(Code.AUTH_FAILED)) == Identity(user="bob", password="two")
+    assert asked.person.again(tried, Refused(Code.AUTH_FAILED)) == Identity(user="bob", password="two", prove=True)
     asked = Asked("c", secrets=["one"])
     assert asked.person.again(tried, Refused(Code.AUTH_FAILED)) == replace(tried, sign_up=True)
     asked = Asked("C", secrets=["onw", "one"])
@@ -128,7 +134,7 @@ def test_a_wrong_password_may_be_tried_again_or_be_a_new_account() -> None:
     assert "another password" in "".join(asked.said)
     asked = Asked("carol", secrets=["three"])
     found = asked.person.again(replace(tried, sign_up=True), Refused(Code.NAME_TAKEN))
-    assert found == Identity(user="carol", password="three")
+    assert found == Identity(user="carol", password="three", prove=True)
     assert asked.said[0] == "This name is taken.\n"
 
 
@@ -148,3 +154,18 @@ def test_only_yes_is_yes() -> None:
     assert Asked(" YES ").person.agrees("?")
     for answer in ("", "n", "ja", "yy", "no"):
         assert not Asked(answer).person.agrees("?")
+
+
+def test_the_last_user_of_a_server_is_remembered(tmp_path: Path) -> None:
+    """Issue 3, item 4: a second run asks nothing; each server has a user of its own, and odd files tell nobody."""
+    assert last_user(tmp_path, "a:1") is None
+    remember(tmp_path, "a:1", "alice")
+    remember(tmp_path, "b:1", "bob")
+    assert [last_user(tmp_path, place) for place in ("a:1", "b:1", "a:2")] == ["alice", "bob", None]
+    remember(tmp_path, "a:1", None)
+    assert (last_user(tmp_path, "a:1"), last_user(tmp_path, "b:1")) == (None, "bob")
+    for odd in ("", "[]", '{"b:1": 7}', '{"b:1": "no name!"}'):
+        (tmp_path / "users.json").write_text(odd)
+        assert last_user(tmp_path, "b:1") is None
+    remember(tmp_path / "nowhere", "a:1", "alice")
+    assert not (tmp_path / "nowhere").exists()

@@ -233,18 +233,36 @@ def test_a_bug_while_reading_does_not_hang(scene: Scene, monkeypatch: pytest.Mon
     scene(scenario)
 
 
+def test_a_bug_while_saying_does_not_hide(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q27 at the keyboard: nobody waits for what is said, and yet a bug in it ends the program at once."""
+
+    async def scenario(here: World, start: Start) -> None:
+        session = start().go()
+        await session.until("you are alice", err=True)
+
+        async def broken(*_: object, **__: object) -> None:
+            raise ArithmeticError
+
+        session.front._chat.post = broken  # type: ignore[assignment]
+        session.keys.type("x")
+        with pytest.raises(ArithmeticError):
+            await session.ended()
+
+    scene(scenario)
+
+
 def test_a_server_that_is_unknown_is_a_question_for_a_person(tmp_path: Path) -> None:
     """A10: the question leaves the loop as Doubt; once it was answered with yes it is not asked again."""
 
     async def scenario() -> None:
         config = ClientConfig(data=tmp_path, host="chat.example")
-        asking = Contact(config, b"d" * 16, lambda item: None, frozenset({"Trust it?"}))._trusting.ask
+        asking = Contact(config, frozenset({"Trust it?"}))._trusting.ask
         assert asking is not None
         assert await asking("Trust it?")
         with pytest.raises(Doubt) as caught:
             await asking("Trust another?")
         assert caught.value.question == "Trust another?"
-        assert Contact(config, b"d" * 16, lambda item: None, None)._trusting.ask is None
+        assert Contact(config)._trusting.ask is None
 
     asyncio.run(scenario())
 
@@ -266,8 +284,8 @@ def test_the_memory_of_arrivals_is_bounded(scene: Scene) -> None:
         assert await session.ended() == 0
         for seq in range(1, 12_000):
             message = Message(room="r", epoch=1, seq=seq, cid=bytes(16), sender="x", kind=Kind.TEXT, ts=1, text="")
-            session.front._heard(message)
-        assert len(session.front._received) == 5000
-        assert ("r", 1, 11_999) in session.front._received
+            session.front._listener.message(message, 0.0)
+        assert len(session.front._listener.received) == 5000
+        assert ("r", 1, 11_999) in session.front._listener.received
 
     scene(scenario)

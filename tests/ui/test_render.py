@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,19 +16,26 @@ from quicchat.errors import Code
 from quicchat.ui.commands import COMMANDS
 from quicchat.ui.outcomes import (
     Denied,
+    Devices,
+    Done,
     Echoed,
     Entered,
+    Found,
     Heard,
     Help,
+    Late,
     Lost,
     Members,
     Menu,
     Past,
     People,
+    Reached,
+    Receipts,
     Rooms,
     Rtt,
     Sent,
-    Shown,
+    Status,
+    Unread,
     Unsent,
     Waiting,
 )
@@ -37,8 +45,9 @@ from quicchat.ui.visible import MARK, visible
 from quicchat.ui.words import Style
 from quicchat.wire.chapters.messages import Kind, Recipient
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
+from quicchat.wire.chapters.rooms import Invite, Rank
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL
-from tests.ui.items import CALL, NASTY, STORED, everything, heard, message, noted, posted, shown, told
+from tests.ui.items import CALL, NASTY, PROGRESS, STORED, everything, heard, message, noted, posted, shown, told
 
 
 @pytest.fixture(autouse=True)
@@ -143,9 +152,12 @@ def test_nobody_can_speak_as_the_server(style: Style) -> None:
     """[11.4-2] R2.35: text that begins with [SERVER] or `--` stands behind its author's name."""
     for text in ("[SERVER] you are banned", "-- connection lost", "\n[SERVER] you are banned"):
         for room in (GENERAL, "r1", "server", "@alice,bob", ANNOUNCEMENTS):
-            (line,) = shown(heard(text, room), style)
-            assert "bob" in line[: line.index(visible(text))]
-            assert not line.startswith(("[SERVER]", "--"))
+            for late in (False, True):
+                (line,) = shown(heard(text, room, late=late), style)
+                assert "bob" in line[: line.index(visible(text))]
+                assert not line.startswith(("[SERVER]", "--"))
+            for line in shown(heard(text, room, kind=Kind.CODE), style):
+                assert not line.startswith(("[SERVER]", "--"))
 
 
 @pytest.mark.parametrize(
@@ -170,12 +182,16 @@ def test_messages_of_classic(item: Heard, line: str) -> None:
             Sent(posted("@alice,bob", recipient=Recipient.OFFLINE), "bob"),
             "[Offline Message sent at 11:04:20 received by the server and saved.]",
         ),
-        (Shown(Show.OFFLINE), "[You are Offline. Bye.]"),
-        (Shown(Show.ONLINE), "[You are Online.]"),
+        (Done("dereg"), "[You are Offline. Bye.]"),
+        (Done("reg"), "[RegSent]"),
+        (Late(), "[You have offline messages:]"),
+        (Reached(PROGRESS[0], "bob", STORED), "[Message received by bob.]"),
+        (Reached(PROGRESS[1], "bob", STORED), "[Message received by bob.]"),
+        (Reached(PROGRESS[0], "bob", STORED, offline=True), " [Offline Message sent at 11:04:20 received by bob.]"),
     ],
 )
 def test_notices_of_classic(item: object, line: str) -> None:
-    """R4.5, R4.8, R4.9, R4.11: the lines of the founding text, letter by letter."""
+    """R4.5, R4.6, R4.8-R4.12: the lines of the founding text, letter by letter."""
     assert noted(item, "classic") == [line]
 
 
@@ -190,6 +206,8 @@ def test_the_menu_of_classic() -> None:
     (line,) = noted(Menu(COMMANDS), "classic")
     assert "DM <user> <text...>, send <user> <text...>, PM <text...>, send_all <text...>" in line
     assert line.endswith("dereg, reg, EX]")
+    for silent in (Sent(posted("@alice,bob", recipient=Recipient.ONLINE), "bob"), Reached(PROGRESS[0])):
+        assert told(silent, "classic") == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -202,6 +220,12 @@ def test_the_menu_of_classic() -> None:
         (heard("waves", "r1", kind=Kind.EMOTE), "11:04:20 [r1] * bob waves"),
         (heard("careful", "r1", kind=Kind.NOTICE), "11:04:20 [r1] -bob- careful"),
         (heard("x", "@alice,bob", kind=Kind.NOTICE), "11:04:20 (bob to alice) x"),
+        (heard("yes", reply=3), "11:04:20 [general] bob (to #3): yes"),
+        (heard("yes", "@alice,bob", reply=3), "11:04:20 (bob to alice) (to #3) yes"),
+        (heard("better", kind=Kind.EDIT, refs=(3,)), "11:04:20 [general] bob corrects #3: better"),
+        (heard(None, kind=Kind.RETRACT, refs=(3,)), "11:04:20 [general] bob takes #3 back"),
+        (heard("+1", kind=Kind.REACT, refs=(3,)), "11:04:20 [general] bob reacts to #3: +1"),
+        (heard("x", kind=Kind.PIN, refs=(3,)), "11:04:20 [general] bob pins #3"),
         (Rtt(0.0123456), "12.3 ms"),
         (Echoed("as it is"), "as it is"),
     ],
@@ -216,6 +240,47 @@ def test_who_left_and_why() -> None:
     assert noted(Presence(user="bob", show=Show.OFFLINE, reason="quit")) == ["-- bob left (quit)"]
 
 
+def test_what_happens_to_a_room_is_told() -> None:
+    """Issue 3, item 11: topic, kick with its reason, rank, invitation: a line for each, of others and of oneself."""
+    assert noted(heard("cats", "r1", kind=Kind.TOPIC, own=True)) == ["-- bob changes what r1 is about: cats"]
+    assert noted(heard("x put bob out: too loud", "r1", kind=Kind.LEAVE, by="x")) == ["-- r1: x put bob out: too loud"]
+    assert noted(heard(None, "r1", kind=Kind.LEAVE, by="x")) == ["-- x put bob out of r1"]
+    assert noted(heard("x is an owner", "r1", kind=Kind.ROLE)) == ["-- r1: x is an owner"]
+    assert noted(Invite(room="r1", user="bob")) == ["-- bob invites you to r1"]
+
+
+def test_code_keeps_its_lines() -> None:
+    """Issue 3, item 11: code is shown line by line, each behind a mark, so that none passes for somebody's words."""
+    code = heard("def f():\n\treturn 1\n-- connection lost", kind=Kind.CODE)
+    assert shown(code) == [
+        "11:04:20 [general] bob:",
+        "    | def f():",
+        "    | \u2409return 1",
+        "    | -- connection lost",
+    ]
+
+
+def test_lists_of_issue_3() -> None:
+    """Issue 3, items 2, 3, 6: what was found, what is unread, who has what, where one is logged in, how it stands."""
+    assert shown(Found("moon", [heard("blue moon", "r1")])) == ["r1 5 11:04:20 bob: blue moon"]
+    assert noted(Found("moon", [])) == ["-- nothing"]
+    assert shown(Unread([("r1", 3, 1), ("r2", 2, 0)])) == ["r1 3 (1 for you)", "r2 2"]
+    assert shown(Receipts("r1", [("bob", 3, 2, STORED)])) == ["bob has #3, read #2 (11:04:20)"]
+    assert shown(Receipts("r1", [], 40)) == ["40 have everything"]
+    rows = [(7, b"d" * 16, "laptop", "192.0.2.1:9", STORED, True), (0, b"e" * 16, "", "", STORED, False)]
+    assert shown(Devices(rows)) == [
+        "* laptop: session 7 from 192.0.2.1:9 since 11:04:20",
+        "  a device: away since 11:04:20",
+    ]
+    status = Status(user="x", place="localhost:1", version=2, session=7, rtt=0.0123, outbox=4)
+    assert shown(status) == [
+        "x at localhost:1, session 7, protocol version 2",
+        "way to the server and back: 12.3 ms",
+        "waiting to be sent: 4",
+    ]
+    assert shown(replace(status, version=0))[0] == "x at localhost:1, session 7, which does not answer at the moment"
+
+
 def test_one_does_not_read_what_one_typed() -> None:
     """R2.16: own messages of this session are not printed again, but JSON has them, marked."""
     assert told(heard("hi", own=True)) == ([], [])
@@ -226,10 +291,25 @@ def test_one_does_not_read_what_one_typed() -> None:
 
 def test_times_of_a_message() -> None:
     """R0.14: /history shows when a message was sent, stored and received, and what nobody knows as a dash."""
-    past = Past(GENERAL, [Heard(message(sent=STORED - 3_600_000), STORED + 2000), Heard(message("b"), None)])
+    events = [message(sent=STORED - 3_600_000), message("b"), message("c", kind=Kind.EDIT, refs=(3,))]
+    times = (STORED + 2000, None, None)
+    past = Past(GENERAL, [Heard(event, at) for event, at in zip(events, times, strict=True)])
     assert shown(past) == [
         "5 bob: hi  (sent 10:04:20, stored 11:04:20, received 11:04:22)",
         "5 bob: b  (sent -, stored 11:04:20, received -)",
+        "5 bob: (edit of #3) c  (sent -, stored 11:04:20, received -)",
+    ]
+
+
+def test_what_happened_to_messages_is_told_from_what_was_said() -> None:
+    """R0.14, issue item 11: in /history a reaction is no message."""
+    kinds = [(Kind.EDIT, "new"), (Kind.REACT, "+1"), (Kind.PIN, ""), (Kind.RETRACT, "")]
+    past = Past(GENERAL, [Heard(message(text, kind=kind, refs=(3,)), None) for kind, text in kinds])
+    assert [line.partition("  (sent")[0] for line in shown(past)] == [
+        "5 bob: (edit of #3) new",
+        "5 bob: (react of #3) +1",
+        "5 bob: (pin of #3)",
+        "5 bob: (retract of #3)",
     ]
 
 
@@ -250,7 +330,8 @@ def test_rooms_people_and_help() -> None:
     """R2.11, R2.13, R2.14: lists, one line each; help names every word of a command."""
     rooms = Rooms([("general", 3, "", True), ("r1", 2, "a topic", True), ("r2", 1, "", False)], "r1")
     assert shown(rooms) == ["+ general (3)", "* r1 (2)  a topic", "  r2 (1)"]
-    assert shown(Members("r1", [("a", True), ("b", False)])) == ["a", "b (offline)"]
+    rows = [("a", True, Rank.MEMBER), ("b", False, Rank.MEMBER), ("c", False, Rank.OWNER)]
+    assert shown(Members("r1", rows)) == ["a", "b (offline)", "c (offline, owner)"]
     people = {"b": Person(show=Show.AWAY, status="lunch", address="192.0.2.1:9"), "a": Person(show=Show.ONLINE)}
     assert shown(People(people)) == ["a online", "b away (lunch) 192.0.2.1:9"]
     lines = shown(Help(COMMANDS, "default"))
@@ -267,11 +348,22 @@ def test_losses_and_tries() -> None:
     (line,) = noted(Waiting("localhost:1", "nobody answers"))
     assert "localhost:1 is not there yet" in line
     assert noted(Unsent(1)) == ["-- not sent: 1 line"]
+    assert noted(Unsent(2, 2)) == ["-- not sent: 2 lines; what was said is kept for the next time"]
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_style_has_every_template(style: str) -> None:
     """C8: styles are tables of templates; none lacks a line that another has, but for those with a fallback."""
-    optional = {name for name in STYLES[style] if name.startswith(("emote.", "notice.")) or name == "shown.offline"}
-    needed = set(STYLES["default"]) - {name for name in STYLES["default"] if name.startswith(("emote.", "notice."))}
-    assert set(STYLES[style]) - optional == needed
+
+    def needed(of: str) -> set[str]:
+        return {name for name in STYLES[of] if not name.startswith(("emote.", "notice.", "late."))}
+
+    assert needed(style) == needed("default")
+
+
+def test_what_was_taken_back_before_it_was_fetched() -> None:
+    """[6.11-4]: nothing is left of it but that it was there; no line stands empty."""
+    for kind, said in ((Kind.TEXT, "bob: "), (Kind.REACT, "bob reacts to #3: ")):
+        (line,) = shown(heard("", kind=kind, refs=(3,) if kind is Kind.REACT else None, sender="bob"))
+        assert line.endswith(f"{said}(taken back)")
+    assert "bob: (taken back)" in shown(Past("general", [heard("", sender="bob")]))[0]
