@@ -17,9 +17,11 @@ GONE := $(shell test -x $(BIN)/python || rm -rf .venv)
 # What to hand to pytest: make test TESTS=tests/wire FLAGS=-x
 TESTS ?= tests
 FLAGS ?= -n 2
+# What make soak plays; the first 500 are part of make test.
+SEEDS ?= 0..19999
 
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test check bench fuzz spec picture lock clean
+.PHONY: help demo chat test check bench soak fuzz spec picture lock clean
 
 help: ## list these goals
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(firstword $(MAKEFILE_LIST)) | while read -r goal text; do \
@@ -44,6 +46,9 @@ check: .venv/.dev ## lint, types, layers, sizes, generated files
 
 bench: .venv/.dev ## measure speed against its targets
 	@$(BIN)/python -m tests.bench
+
+soak: .venv/.dev ## play 20,000 seeds of the simulation
+	@$(BIN)/python -m quicchat.tools.sim --seeds $(SEEDS)
 
 fuzz: .venv/.dev ## look for inputs that break it, for some minutes
 	@$(BIN)/python -m pytest -q $(FLAGS) -m hypothesis --hypothesis-profile=fuzz --timeout=3600 $(TESTS)

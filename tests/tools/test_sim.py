@@ -1,0 +1,79 @@
+"""The simulation: the same seed is the same run, without planted faults all is well, and with them it is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+from quicchat.tools.sim.__main__ import command, main
+from quicchat.tools.sim.plants import PLANTS
+from quicchat.tools.sim.play import play
+
+#: Seeds that `make test` plays, and how many a test takes, so that they can be spread over processes.
+SEEDS: Final = 500
+CHUNK: Final = 25
+#: Seeds within which each planted fault shows; most show in the first few.
+ENOUGH: Final = 60
+
+_DIGESTS = "from quicchat.tools.sim.play import play; print(*[play(seed).digest for seed in range(8)])"
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_promise_is_kept(first: int) -> None:
+    """P1, P2, P3, P4, P5, P6, D4: whatever a seed lets go wrong; a failure says how to see it again."""
+    broken = []
+    for seed in range(first, first + CHUNK):
+        outcome = play(seed)
+        broken += [f"{violation}\n    {command(seed)}" for violation in outcome.violations]
+    assert not broken, "\n".join(broken)
+
+
+def test_a_seed_is_the_same_run_everywhere() -> None:
+    """P1: two processes, whose sets have other orders and whose keys are others, leave the same traces."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", _DIGESTS],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for hash_seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 8
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_fault_is_found(plant: str) -> None:
+    """P1 to P6: the checks are awake; each fault is found by one of them within a bounded number of seeds."""
+    for seed in range(ENOUGH):
+        outcome = play(seed, plant=plant)
+        if outcome.violations:
+            print(f"{plant}: {outcome.violations[0]}\n    {command(seed, plant)}")
+            promises = {violation.promise for violation in outcome.violations}
+            assert promises <= {"P1", "P2", "P3", "P4", "P5", "P6", "replay"}, outcome.violations
+            return
+    pytest.fail(f"{plant} was not found in {ENOUGH} seeds")
+
+
+def test_what_is_planted_is_gone_afterwards() -> None:
+    """P2: a run after a planted one is as it was before."""
+    before = play(0)
+    assert play(0, plant="no-deduplication").seed == 0
+    assert play(0) == before
+
+
+def test_the_command_shows_a_seed_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """P1: a failing seed prints the command that plays it again, and that shows what happened."""
+    assert main(["--seed", "0", "-v", "--plant", "newest-first"]) == 0
+    said = capsys.readouterr().out
+    assert "python -m quicchat.tools.sim --seed 0 -v --plant newest-first" in said
+    assert "P5: " in said
+    assert "server   starts" in said
+    assert main(["--seed", "0"]) == 0
+    assert play(0).digest in capsys.readouterr().out
