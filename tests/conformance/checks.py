@@ -6,12 +6,12 @@ import pytest
 
 from quicchat.errors import Code, LocalProtocolError, RemoteProtocolError
 from quicchat.protocol.connection import Connection, Lost, Received
-from quicchat.protocol.events import Bytes
+from quicchat.protocol.events import Bytes, Datagram
 from quicchat.tools.specgen import instances, vectors
 from quicchat.wire import codec, frame
-from quicchat.wire.chapters.session import Error, Ping, StreamOpen, VersionRequest
+from quicchat.wire.chapters.session import Error, Ping, Purpose, StreamOpen, VersionRequest
 from quicchat.wire.machine import Letter
-from quicchat.wire.registry import VERSIONS, Field, Pdu, Role
+from quicchat.wire.registry import VERSIONS, Field, Pdu, Role, Via
 from quicchat.wire.states import State
 from tests.conformance import ends
 from tests.conformance.cases import FORGIVING, Cell, sensible
@@ -22,15 +22,21 @@ def check_legal(cell: Cell, *, version: int = 2) -> None:
     sender = ends.at(cell.by, cell.state, version=version)
     receiver = ends.at(cell.by.peer, cell.state, version=version)
     pdu = sensible(cell.letter, version)
+    via = pdu.SPEC.via
     if isinstance(pdu, VersionRequest):
         sender = ends.fresh(cell.by)
         sender.start(ends.CONTROL)
+    elif via is Via.DATAGRAM:
+        sender.datagram(pdu)
+    elif via is Via.QUERY:
+        open_query(sender, receiver)
+        sender.send(pdu, sid=ends.THIRD)
     else:
         say(sender, cell.letter, version)
     assert sender.state is cell.to
     (sent,) = sender.output()
-    assert isinstance(sent, Bytes)
-    (envelope,) = ends.spoken([sent])
+    assert isinstance(sent, Datagram if via is Via.DATAGRAM else Bytes)
+    envelope = codec.decode(sent.data) if isinstance(sent, Datagram) else ends.spoken([sent])[0]
     assert Letter.of(envelope.pdu) == cell.letter  # type: ignore[arg-type]
     receiver.receive(sent, 0.0)
     told = [event.envelope.pdu if isinstance(event, Received) else event for event in receiver.events()]
@@ -42,6 +48,19 @@ def check_legal(cell: Cell, *, version: int = 2) -> None:
         assert receiver.state is cell.to or isinstance(pdu, VersionRequest)
     ends.exchange(receiver, sender)
     assert receiver.state is sender.state
+
+
+def open_query(sender: Connection, receiver: Connection) -> None:
+    """Give both ends a stream for what travels on no other."""
+    opening = StreamOpen(kind=Purpose.QUERY)
+    if sender.role is Role.CLIENT:
+        sender.open(ends.THIRD, opening)
+        ends.exchange(sender, receiver)
+    else:
+        receiver.open(ends.THIRD, opening)
+        ends.exchange(receiver, sender)
+    sender.events()
+    receiver.events()
 
 
 def say(end: Connection, letter: Letter, version: int = 2) -> None:

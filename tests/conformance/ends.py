@@ -58,8 +58,8 @@ def at(
             end.start(CONTROL)
         elif end.state is not row.to:
             end.send(sensible(row.letter, version))
-    if role is Role.SERVER and state is State.NEGOTIATING:
-        end.state, end.version = state, None  # a server passes through it before anybody can speak
+    if role is Role.SERVER and state in (State.NEGOTIATING, State.EARLY):
+        end.state, end.version = state, None  # a server passes through them before anybody can speak
     assert end.state is state
     end.events()
     end.output()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from quicchat.protocol import scram
-from quicchat.protocol.events import Bytes, Closed, LinkEvent, Reset, Stopped
+from quicchat.protocol.events import Bytes, Closed, Datagram, LinkEvent, Reset, Stopped
 from quicchat.transport.link import Link
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.accounts import MECHANISM, AuthChallenge, AuthOk, AuthResponse, AuthStart, Signup
@@ -32,10 +32,13 @@ WORD = "correct horse"
 #: One for all accounts of a run, so that the costly derivation is done once.
 SALT = os.urandom(16)
 
+#: Where a datagram came, as if it were a stream.
+DATAGRAM = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One PDU and the stream it came on."""
+    """One PDU and the stream it came on, or DATAGRAM."""
 
     sid: int
     envelope: Envelope
@@ -80,11 +83,15 @@ class Peer:
             self._transcript = [payload]
         self.raw(frame.wrap(payload), sid=sid)
 
-    def open(self, purpose: Purpose | None = None) -> int:
+    def whisper(self, pdu: Pdu) -> None:
+        """Say a PDU in a datagram."""
+        assert self.link.datagram(codec.encode(pdu, version=self.version))
+
+    def open(self, purpose: Purpose | None = None, room: str | None = None) -> int:
         """A stream of one's own, dedicated unless `purpose` is None."""
         sid = self.link.open()
         if purpose is not None:
-            self.say(StreamOpen(kind=purpose), sid=sid)
+            self.say(StreamOpen(kind=purpose, room=room), sid=sid)
         return sid
 
     def reset(self, sid: int) -> None:
@@ -222,6 +229,8 @@ class Peer:
                     self._take_bytes(sid, data)
                     if fin:
                         self.finished.add(sid)
+                case Datagram(data):
+                    self._take_payload(DATAGRAM, data)
                 case Reset(sid, code) | Stopped(sid, code):
                     self.given_up[sid] = code
                 case Closed():
@@ -232,16 +241,19 @@ class Peer:
 
     def _take_bytes(self, sid: int, data: bytes) -> None:
         for payload in self._readers.setdefault(sid, FrameReader(frame.HARD_LIMIT)).feed(data):
-            envelope = codec.decode(payload)
-            if isinstance(envelope.pdu, VersionResponse):
-                self._transcript.append(payload)
-            if isinstance(envelope.pdu, Error):
-                assert envelope.pdu.text, "every ERROR has a text for people"
-            if isinstance(envelope.pdu, Pdu) and not isinstance(envelope.pdu, Message):
-                # As a client has to: what it does not know, and need not, it passes over.
-                envelope = replace(envelope, pdu=replace(envelope.pdu, extra=None))
-            if isinstance(envelope.pdu, Pdu):
-                self.heard.append(Heard(sid, envelope))
+            self._take_payload(sid, payload)
+
+    def _take_payload(self, sid: int, payload: bytes) -> None:
+        envelope = codec.decode(payload)
+        if isinstance(envelope.pdu, VersionResponse):
+            self._transcript.append(payload)
+        if isinstance(envelope.pdu, Error):
+            assert envelope.pdu.text, "every ERROR has a text for people"
+        if isinstance(envelope.pdu, Pdu) and not isinstance(envelope.pdu, Message):
+            # As a client has to: what it does not know, and need not, it passes over.
+            envelope = replace(envelope, pdu=replace(envelope.pdu, extra=None))
+        if isinstance(envelope.pdu, Pdu):
+            self.heard.append(Heard(sid, envelope))
 
 
 @functools.cache

@@ -34,9 +34,16 @@ async def text(peer: Peer) -> Message:
     return await peer.hear(Message, lambda message: message.kind is Kind.TEXT)
 
 
-async def page(peer: Peer, room: str, window: Window, anchor: int | None = None, limit: int | None = None) -> list[int]:
+async def page(
+    peer: Peer,
+    room: str,
+    window: Window,
+    anchor: int | None = None,
+    limit: int | None = None,
+    until: int | None = None,
+) -> list[int]:
     """The places in a page."""
-    answer = await peer.ask(History(room=room, window=window, anchor=anchor, limit=limit))
+    answer = await peer.ask(History(room=room, window=window, anchor=anchor, limit=limit, until=until))
     assert isinstance(answer, HistoryPage), answer
     return [codec.decode_body(Message, body, version=2).seq for body in answer.events]
 

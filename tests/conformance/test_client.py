@@ -64,11 +64,23 @@ def test_a_client_gives_up_a_server_that_does_not_know_the_account(challenge: by
     """A10, [4.2-3]: a nonce that is not ours, nonsense, or a wrong proof; after it the client says no more."""
 
     requests = Impostor(AuthChallenge(data=challenge), AuthOk(user="alice", session=1, proof=b"v=AAAA"))
-    identity = login.Identity(user="alice", password="pw")
+    identity = login.Identity(user="alice", password="pw", iterations=1)
     with pytest.raises(Refused) as caught:
         asyncio.run(login.log_in(requests, identity, bytes(32)))  # type: ignore[arg-type]
     assert caught.value.code is Code.AUTH_FAILED
     assert [type(pdu) for pdu in requests.asked] == asked
+
+
+@pytest.mark.parametrize(
+    ("least", "asked"), [({}, [AuthStart]), ({"least_iterations": 100}, [AuthStart]), ({"iterations": 99}, 2)]
+)
+def test_a_challenge_that_is_too_easy_is_not_answered(least: dict[str, int], asked: Any) -> None:
+    """A10, [4.2-13]: fewer iterations than 4096 would make the proof cheap to search; the user may allow fewer."""
+    requests = Impostor(AuthChallenge(data=b"r=OURSmore,s=AAAA,i=99"), AuthOk(user="alice", session=1, proof=b"v=AAAA"))
+    identity = login.Identity(user="alice", password="pw", **least)  # type: ignore[arg-type]
+    with pytest.raises(Refused):
+        asyncio.run(login.log_in(requests, identity, bytes(32)))  # type: ignore[arg-type]
+    assert len(requests.asked) == (asked if isinstance(asked, int) else len(asked))
 
 
 @pytest.mark.parametrize(
@@ -181,10 +193,10 @@ class Ledger:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
-    async def receipt(self, room: str, user: str, device: bytes, *, delivered: int | None, read: int | None) -> None:
+    async def receipt(self, room: str, user: str, device: bytes, *, delivered: int | None, **facts: Any) -> Any:
         if delivered is not None:
             self.receipts.append((room, delivered))
-        await self._log.receipt(room, user, device, delivered=delivered, read=read)
+        return await self._log.receipt(room, user, device, delivered=delivered, **facts)
 
 
 async def arrivals(chat: Chat, room: str, last: int) -> list[tuple[float, int]]:

@@ -110,6 +110,28 @@ def test_history_gives_any_part_of_the_log(house: House) -> None:
     house.run(scenario())
 
 
+def test_history_gives_what_lies_between(house: House) -> None:
+    """R0.6, [6.5-5]: both ends left out, the nearest to the anchor first kept; SCHEMA without an end."""
+
+    async def scenario() -> None:
+        async with entered(house.place) as alice:
+            room = somebody()
+            await alice.ask(Create(room=room))
+            for number in range(2, 11):
+                await said(alice, post(str(number), room=room))
+            for anchor, until, limit, places in (
+                (3, 7, None, [4, 5, 6]),
+                (3, 7, 2, [4, 5]),
+                (8, 99, None, [9, 10]),
+                (7, 3, None, []),
+            ):
+                assert await page(alice, room, Window.BETWEEN, anchor, limit, until) == places
+            assert await alice.refused(History(room=room, window=Window.BETWEEN, anchor=3)) == Code.SCHEMA
+            assert await alice.refused(History(room=room, window=Window.BETWEEN, until=3)) == Code.SCHEMA
+
+    house.run(scenario())
+
+
 def test_a_page_fits_a_frame(house: House) -> None:
     """[6.5-1], [2.1-7]: large events come in several pages, and one that is larger than a page comes alone."""
 
@@ -189,7 +211,7 @@ def test_a_room_stream_carries_messages(house: House) -> None:
 
     async def scenario() -> None:
         async with entered(house.place) as alice, entered(house.place) as bob:
-            sid = alice.open(Purpose.ROOM)
+            sid = alice.open(Purpose.ROOM, "general")
             posted = await alice.ask(post("by another way", user=bob.user), sid=sid)
             assert isinstance(posted, Posted)
             assert (await text(bob)).text == "by another way"

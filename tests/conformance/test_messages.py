@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 
 import pytest
 
 from quicchat.errors import Code
 from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.session import HELD as HELD
+from quicchat.server.requests import HELD as HELD
 from quicchat.wire.chapters.messages import (
     POSTABLE,
+    SAID,
     Kind,
     Message,
     Post,
@@ -93,9 +95,9 @@ def test_only_some_kinds_are_posted(house: House) -> None:
     async def scenario() -> None:
         async with entered(house.place) as alice, entered(house.place) as bob:
             for kind in Kind:
-                pdu = post(user=bob.user, kind=kind)
+                pdu = post(user=bob.user, kind=kind, refs=None if kind in SAID else (1,))
                 if kind in POSTABLE:
-                    await said(alice, pdu)
+                    await said(alice, replace(pdu, refs=(2,)) if kind is Kind.RETRACT else pdu)
                     assert (await bob.hear(Message)).kind is kind
                 else:
                     assert await alice.refused(pdu) == Code.FORBIDDEN
@@ -234,10 +236,12 @@ def test_own_messages_are_acknowledged_and_not_repeated(house: House) -> None:
         ):
             extra = {33: {1: [b"kept"]}}
             pdu = post(user=bob.user, topic="t", reply=1, mentions=(bob.user,), sent=5, extra=extra)
+            await said(alice, post("first", user=bob.user))
             posted = await said(alice, pdu)
             for peer in (bob, other_device):
+                await text(peer)
                 told = await text(peer)
-                assert (told.room, told.seq, told.ts, told.epoch) == (posted.room, 1, posted.ts, posted.epoch)
+                assert (told.room, told.seq, told.ts, told.epoch) == (posted.room, 2, posted.ts, posted.epoch)
                 assert (told.sender, told.device) == (alice.user, alice.device)
                 for name in ("cid", "text", "topic", "reply", "mentions", "sent", "extra"):
                     assert getattr(told, name) == getattr(pdu, name)

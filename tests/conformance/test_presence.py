@@ -9,12 +9,12 @@ import pytest
 from quicchat.protocol.scram import Credentials
 from quicchat.server.model import PRESENCE_ROOM
 from quicchat.transport.memory import MemoryLink
-from quicchat.wire.chapters.presence import Presence, PresenceSet, PresenceSnapshot, Show
+from quicchat.wire.chapters.presence import Presence, PresenceSet, PresenceSnapshot, Show, Tick, Typing
 from quicchat.wire.chapters.rooms import Create, Join
-from quicchat.wire.chapters.session import Bye, Ok
+from quicchat.wire.chapters.session import Bye, Error, Ok
 from quicchat.wire.names import Room, User
 from tests.conformance.house import House, play, simulated, somebody
-from tests.conformance.peer import Peer, calling, entered
+from tests.conformance.peer import DATAGRAM, Peer, calling, entered
 
 NOBODY = Credentials(salt=bytes(16), iterations=1, stored_key=bytes(32), server_key=bytes(32))
 
@@ -54,7 +54,7 @@ def test_those_who_share_a_room_hear_of_each_other() -> None:
 
 
 def test_a_snapshot_comes_with_the_login(house: House) -> None:
-    """R1.5, R4.4, [7.3-1]: the user himself and those who share a room with him, online or not."""
+    """R1.5, R4.4, [7.3-1], [7.3-3]: the user himself and those who share a room with him, online or not."""
 
     async def scenario() -> None:
         room = somebody()
@@ -67,6 +67,11 @@ def test_a_snapshot_comes_with_the_login(house: House) -> None:
             async with calling(house.place) as again:
                 await again.enter(alice.user, sign_up=False)
                 snapshot = await again.hear(PresenceSnapshot)
+        assert snapshot.standings is not None
+        standings = dict(zip([user for user, _, _ in snapshot.users], snapshot.standings, strict=True))
+        assert standings[alice.user][0] is Show.ONLINE
+        assert standings[bob.user][0] is Show.OFFLINE
+        assert abs(standings[bob.user][1] - standings[alice.user][1]) < 60_000
         rows = {user: online for user, online, _ in snapshot.users}
         assert rows[alice.user]
         assert rows.get(bob.user, False) is False
@@ -158,5 +163,47 @@ def test_version_1_gets_the_snapshot_alone() -> None:
                 assert await bob.ask(PresenceSet(show=Show.BUSY)) == Ok()
             await old.barrier()
             assert old.all(Presence) == []
+
+    play(scenario())
+
+
+def test_typing_and_ticks_travel_as_datagrams(house: House) -> None:
+    """R3.18, Z1, Z3, Q17, [7.4-1], [7.4-2], [7.4-4]: to those who share the room, in one's own name, unanswered."""
+
+    async def scenario() -> None:
+        room = somebody()
+        async with entered(house.place) as alice, entered(house.place) as bob, entered(house.place) as mallory:
+            await alice.ask(Create(room=room))
+            await bob.ask(Join(room=room))
+            mallory.whisper(Typing(room=room, counter=1, ttl=5000))
+            mallory.whisper(Typing(room=somebody(), counter=2, ttl=5000))
+            await mallory.barrier()
+            alice.whisper(Typing(room=room, user=bob.user, counter=7, ttl=5000))
+            told = await bob.until(lambda: next((each for each in bob.heard if isinstance(each.pdu, Typing)), None))
+            assert told.sid == DATAGRAM
+            assert told.pdu == Typing(room=room, user=alice.user, counter=7, ttl=5000)
+            alice.whisper(Tick(counter=8, ttl=60_000))
+            assert await bob.hear(Tick) == Tick(user=alice.user, counter=8, ttl=60_000)
+            for peer in (alice, bob, mallory):
+                await peer.barrier()
+                assert not peer.all(Error)
+            assert [typing.user for typing in bob.all(Typing)] == [alice.user]
+            assert not alice.all(Typing)
+            assert not mallory.all(Typing)
+
+    house.run(scenario())
+
+
+def test_typing_is_not_for_those_outside_or_early() -> None:
+    """Q17, [7.4-2]: before the login a datagram is dropped, and nobody hears of it."""
+
+    async def scenario() -> None:
+        async with simulated() as place, entered(place) as alice, calling(place) as early:
+            await early.negotiate()
+            early.whisper(Typing(room="general", counter=1, ttl=5000))
+            assert await early.sign_up(somebody()) == Ok()
+            await alice.barrier()
+            assert not alice.all(Typing)
+            assert early.closed is None
 
     play(scenario())

@@ -9,39 +9,21 @@ import pytest
 
 from quicchat.errors import Code
 from quicchat.server.model import ROOMS_EACH
-from quicchat.wire import codec
-from quicchat.wire.chapters.messages import History, HistoryPage, Kind, Message, Post, Posted, Window
+from quicchat.wire.chapters.messages import History, Kind, Message, Post, Posted, Window
 from quicchat.wire.chapters.rooms import (
     EPHEMERAL,
     Create,
     Join,
     Leave,
     ListMembers,
-    ListRooms,
     MemberList,
-    RoomList,
-    RoomState,
+    Rank,
 )
 from quicchat.wire.chapters.session import Ok
 from quicchat.wire.names import Room, User
 from tests.conformance.house import House, play, simulated, somebody
-from tests.conformance.peer import Peer, entered
-
-
-async def state(peer: Peer, pdu: Create | Join) -> RoomState:
-    """Enter a room."""
-    answer = await peer.ask(pdu)
-    assert isinstance(answer, RoomState), answer
-    return answer
-
-
-async def events(peer: Peer, room: str) -> list[tuple[Kind, str]]:
-    """Kind and sender of all events of a room."""
-    page = await peer.ask(History(room=room, window=Window.AFTER, anchor=0))
-    assert isinstance(page, HistoryPage)
-    messages = [codec.decode_body(Message, body, version=2) for body in page.events]
-    assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
-    return [(message.kind, message.sender) for message in messages]
+from tests.conformance.inside import events, listed, state
+from tests.conformance.peer import entered
 
 
 def test_a_room_is_made_once(house: House) -> None:
@@ -174,18 +156,6 @@ def test_an_ephemeral_room_ends_with_its_last_member(house: House) -> None:
     house.run(scenario())
 
 
-async def listed(peer: Peer, page: int = 200) -> list[tuple[str, int, str, bool]]:
-    """All rooms, by pages."""
-    found: list[tuple[str, int, str, bool]] = []
-    while True:
-        answer = await peer.ask(ListRooms(after=found[-1][0] if found else None, limit=page))
-        assert isinstance(answer, RoomList)
-        assert len(answer.rooms) <= page
-        found += answer.rooms
-        if not answer.more:
-            return found
-
-
 def test_rooms_are_listed_by_pages(house: House) -> None:
     """R2.15, [5.4-1]: in the order of their names, each once, without direct messages and announcements."""
 
@@ -213,11 +183,12 @@ def test_members_are_listed_to_members(house: House) -> None:
             room = somebody()
             await state(alice, Create(room=room))
             await state(bob, Join(room=room))
-            users = sorted((alice.user, bob.user))
+            as_what = {alice.user: Rank.OWNER, bob.user: Rank.MEMBER}
+            users = sorted(as_what)
             first = await alice.ask(ListMembers(room=room, limit=1))
-            assert first == MemberList(room=room, members=((users[0], True),), more=True)
+            assert first == MemberList(room=room, members=((users[0], True, as_what[users[0]]),), more=True)
             second = await alice.ask(ListMembers(room=room, after=users[0], limit=1))
-            assert second == MemberList(room=room, members=((users[1], True),), more=False)
+            assert second == MemberList(room=room, members=((users[1], True, as_what[users[1]]),), more=False)
             for each in (room, somebody()):
                 assert await carol.refused(ListMembers(room=each)) == Code.NO_SUCH_ROOM
 

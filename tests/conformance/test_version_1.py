@@ -67,7 +67,7 @@ def test_what_was_missed_comes_after_the_login(house: House) -> None:
             user = await absent(house.place)
             room = ""
             for number, kind in enumerate((None, Kind.EMOTE, Kind.NOTICE, Kind.CODE)):
-                pdu = post(str(number), user=user, kind=kind, topic="t", reply=1, extra={33: 1})
+                pdu = post(str(number), user=user, kind=kind, topic="t", reply=number or None, extra={33: 1})
                 room = (await said(alice, pdu)).room
             await said(alice, post("to all", room="*"))
             async with calling(house.place) as old:

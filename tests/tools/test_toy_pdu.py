@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from quicchat.errors import Code, RemoteProtocolError
-from quicchat.protocol import connection, judgement
+from quicchat.protocol import judgement, writing
 from quicchat.tools.specgen import output, vectors
 from quicchat.wire import codec
 from quicchat.wire.machine import Machine
@@ -71,7 +71,7 @@ def playroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Playro
     try:
         chapters = (*CHAPTERS, module)
         machine = connection_machine(chapters)
-        for user in (connection, judgement):
+        for user in (writing, judgement):
             monkeypatch.setattr(user, "CONNECTION", machine)
         yield Playroom(chapters, machine, toys)
     finally:
@@ -104,7 +104,7 @@ def test_the_specification_has_it(playroom: Playroom) -> None:
     assert "| 1 | name | `text .size (0..64)` |  | 2 | what to play with |" in text("toy_chapter.md")
     assert "## TOY\n" in text("examples.md")
     for picture in ("states.mmd", "states.dot", "states.md"):
-        assert "PRESENCE_SET, TOY" in text(picture)
+        assert "TICK, TOY" in text(picture)
         assert "TOY_R" in text(picture)
     golden = json.loads(after["spec/vectors/toy_chapter.json"])
     assert {vector["pdu"] for vector in golden["valid"]} == {"TOY", "TOY_R"}

@@ -10,7 +10,7 @@ from typing import Final
 from quicchat.errors import MEANINGS, Code
 from quicchat.protocol import closing, conduct
 from quicchat.protocol.limits import Limits
-from quicchat.server import feed, model, session
+from quicchat.server import feed, model, requests
 from quicchat.server.services import accounts
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.session import Limit
@@ -53,7 +53,7 @@ _FIXED: Final = (
     ("pairs", MAX_PAIRS, "pairs", "in one map"),
     ("ephemera", feed.BUDGET // 4, "bytes", "unacknowledged by a client, beyond which ephemera are dropped"),
     ("budget", feed.BUDGET, "bytes", "unacknowledged by a client, beyond which messages are not pushed"),
-    ("held", session.HELD, "bytes", "of requests of one client that are served or wait"),
+    ("held", requests.HELD, "bytes", "of requests of one client that are served or wait"),
     ("presence", model.PRESENCE_ROOM, "members", "of a room whose members hear of each other's presence"),
     ("rooms", model.ROOMS_EACH, "rooms", "that one user may be a member of"),
     ("tries", accounts.TRIES, "proofs", "that may fail on one connection"),
