@@ -106,7 +106,7 @@ async def open_house(
     rates: Rates | None = None,
 ) -> AsyncIterator[Door]:
     """Serve links until the block is left; then tell every session, let requests finish, and close."""
-    router = Router()
+    router = Router(asyncio.get_running_loop().call_soon)
     hello = Hello(versions=versions, mechanisms=(MECHANISM,), node=node)
     numbers = itertools.count(1)
     async with asyncio.TaskGroup() as tasks:

@@ -7,8 +7,9 @@ last they hear of it. Direct messages and announcements need no entry: the room'
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Protocol
 
 from quicchat.errors import Code
 from quicchat.server.effects import Audience, Deliver, OfUsers
@@ -19,6 +20,9 @@ from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.digest import digest
 from quicchat.wire.names import ANNOUNCEMENTS, Room, User, parties
 from quicchat.wire.registry import Pdu, Via
+
+#: Pushes in one loop turn: about 20 ms, so that a burst in a large room holds up nobody for longer.
+TURN: Final = 2_000
 
 
 class Listener(Protocol):
@@ -43,9 +47,16 @@ class Listener(Protocol):
 
 
 class Router:
-    """Sessions by user and by room, in the order in which they came."""
+    """Sessions by user and by room, in the order in which they came.
 
-    def __init__(self) -> None:
+    With `soon`, which calls back in the next loop turn, one turn makes about `TURN` pushes at most; what is beyond
+    waits, and everything behind it, so that the order stays.
+    """
+
+    def __init__(self, soon: Callable[[Callable[[], None]], object] | None = None) -> None:
+        self._soon = soon
+        self._waiting: deque[Deliver] = deque()
+        self._spent = 0
         self._by_id: dict[SessionId, Listener] = {}
         self._by_user: dict[User, dict[Listener, None]] = {}
         self._by_room: dict[Room, dict[Listener, None]] = {}
@@ -135,10 +146,27 @@ class Router:
     def deliver(self, effect: Deliver) -> None:
         """Push to everybody concerned; each protocol version is encoded once, when somebody needs it."""
         self._journal.add(effect)
-        self._deliver(effect)
+        if self._soon is None:
+            self._deliver(effect)
+            return
+        if not self._spent:
+            self._soon(self._turn)
+        self._waiting.append(effect)
+        self._spread()
 
-    def _deliver(self, effect: Deliver, only: Listener | None = None) -> None:
-        """Push to everybody concerned, or to one listener if he is concerned."""
+    def _turn(self) -> None:
+        """Another loop turn."""
+        self._spent = 0
+        if self._waiting and self._soon is not None:
+            self._soon(self._turn)
+            self._spread()
+
+    def _spread(self) -> None:
+        while self._waiting and self._spent < TURN:
+            self._spent += 1 + self._deliver(self._waiting.popleft())
+
+    def _deliver(self, effect: Deliver, only: Listener | None = None) -> int:
+        """Push to everybody concerned, or to one listener if he is concerned; to how many."""
         event = effect.pdu if isinstance(effect.pdu, Message) else None
         if event is not None:
             self._follow(event, only)
@@ -159,6 +187,7 @@ class Router:
             for listener in list(self._sessions(User(event.sender), only)):
                 self._exit(listener, Room(event.room))
                 listener.left(Room(event.room), None if listener.id == effect.but else event)
+        return len(audience)
 
     def _follow(self, event: Message, only: Listener | None) -> None:
         """Who hears a room, and how far it has come, follow from what is delivered there."""

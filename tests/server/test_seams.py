@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from quicchat.server.effects import Admit, Close, Deliver, Hold, InRooms, Laggin
 from quicchat.server.feed import BUDGET
 from quicchat.server.journal import Journal
 from quicchat.server.model import Actor, Credentials, Page, SessionId
-from quicchat.server.router import Router
+from quicchat.server.router import TURN, Router
 from quicchat.server.services.history import HistoryService
 from quicchat.wire.chapters.accounts import MECHANISM, AuthOk, AuthResponse, AuthStart, Verdict
 from quicchat.wire.chapters.messages import Kind, Message, Post, ReceiptEvent
@@ -254,3 +255,29 @@ def test_who_is_admitted_late_hears_what_his_other_session_heard() -> None:
     assert router.admit(late, ALICE, [R1], since=mark)
     assert late.heard == twin.heard
     assert len(late.heard) == 5
+
+
+def test_a_burst_in_a_large_room_is_spread_over_loop_turns() -> None:
+    """P7, [6.2-2]: 64 messages for 500 hold the loop for no more than one turn's share, and stay in their order."""
+
+    async def scenario() -> None:
+        router = Router(asyncio.get_running_loop().call_soon)
+        ears = [Ear(number) for number in range(500)]
+        for ear in ears:
+            router.add(ear)
+            assert router.admit(ear, User(f"u{ear.id}"), [R1])
+        told = [message(seq, R1) for seq in range(1, 65)]
+        for each in told:
+            router.deliver(Deliver(each, InRooms(frozenset({R1}))))
+        progress = [len(ears[0].heard)]
+        while progress[-1] < len(told):
+            await asyncio.sleep(0)
+            progress.append(len(ears[0].heard))
+        share = TURN // len(ears) + 1
+        assert max(after - before for before, after in pairwise([0, *progress])) <= share
+        assert all(ear.heard == told for ear in ears)
+        await asyncio.sleep(0)
+        router.deliver(Deliver(message(65, R1), InRooms(frozenset({R1}))))
+        assert len(ears[0].heard) == 65
+
+    play(scenario)
