@@ -41,6 +41,12 @@ class Counter:
             self._more = asyncio.Event()
             await self._more.wait()
 
+    async def close(self) -> None:
+        """Go, and leave nothing behind."""
+        self.chat.link.on_events = self._tell
+        self.chat.link.close(Code.NO_ERROR)
+        await self.chat.close()
+
     def _count(self, events: list[LinkEvent]) -> None:
         if time.monotonic() > self._alive + 1:
             # The chat sees nothing any more, but must not take the server for dead.
@@ -66,6 +72,7 @@ async def logins(process: ServerProcess, count: int = 100) -> Row:
     for number in range(count):
         chat = await log_in(process, f"h{number}")
         chat.link.close(Code.NO_ERROR)
+        await chat.close()
     seconds = time.perf_counter() - start
     used = (process.cpu() - cpu) / count * 1000
     return Row("handshake + sign-up + login", count / seconds, "/s", f"server CPU {used:.1f} ms each")
@@ -113,7 +120,7 @@ async def fan_out(process: ServerProcess) -> Iterator[Row]:
     each = 250
     full = await _cost(process, members, 8 * each, asyncio.gather(*(pipelined(chat, each) for chat in senders)))
     for member in members:
-        member.chat.link.close(Code.NO_ERROR)
+        await member.close()
     for chat in senders:
         await chat.close()
     return iter(

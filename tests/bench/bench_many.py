@@ -44,6 +44,7 @@ async def idle() -> Row:
             share = (process.cpu() - cpu) / (time.perf_counter() - start) * 100
             for chat in chats:
                 chat.link.close(Code.NO_ERROR)
+                await chat.close()
     return Row("idle connection, logged in", each, "KiB", f"{share:.1f} % of a core for {IDLE}")
 
 
