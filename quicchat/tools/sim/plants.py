@@ -281,8 +281,8 @@ def _known_routers() -> Iterable[Change]:
     """The router that is made last becomes known."""
     before = Router.__init__
 
-    def init(self: Router) -> None:
-        before(self)
+    def init(self: Router, *args: Any) -> None:
+        before(self, *args)
         _ROUTERS[:] = [self]
 
     return [(Router, "__init__", init)]
