@@ -100,8 +100,7 @@ class Session:
         self._queries = 0
         #: How the session ends once nothing runs any more; set by BYE, or when the server stops.
         self._parting: tuple[Code, str] | None = None
-        #: The token that was told to the client and is not used up yet, and the router's mark before the login (or the
-        #: RESUME that it belongs to) was read: nothing told since then is missed.
+        #: A token that was told and is not used up yet, and the router's mark before the login, or its RESUME, is read.
         self._settling: Resumption | None = None
         self._mark = 0
         #: Streams for queries.

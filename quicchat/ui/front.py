@@ -89,15 +89,13 @@ class Front:
         #: Fails with what no command may fail with.
         self._broken: asyncio.Future[None]
         #: Nothing more will be typed.
-        self._ending = False
+        self._ending = self._over = False
         self._online = True
-        self._over = False
         self._changed = asyncio.Event()
         self._reason = "quit"
         #: Whether the token of this device is gone by the user's wish.
         self.logged_out = False
-        self._code = 0
-        self._owed = 0
+        self._code = self._owed = 0
 
     async def run(self, identity: Identity) -> int:
         """Log in and talk; returns the exit code. Raises UsageError, Doubt, and Refused where the login failed."""
