@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from quicchat.errors import Code
+from quicchat.errors import Code, LocalProtocolError
 from quicchat.protocol.events import Bytes, LinkEvent, Reset, Stopped
 from quicchat.protocol.limits import Limits
-from quicchat.wire.frame import FrameReader
-from quicchat.wire.registry import Via
+from quicchat.wire.chapters.files import FileHeader
+from quicchat.wire.frame import FrameReader, Raw
+from quicchat.wire.registry import Pdu, Via
 
 
 class Channel:
     """One stream. `via` is None until its first PDU says what the stream is for."""
 
-    __slots__ = ("ended", "finished", "held", "reader", "sid", "via", "waiting_since")
+    __slots__ = ("carried", "ended", "finished", "held", "owed", "reader", "sid", "via", "waiting_since")
 
     def __init__(self, sid: int, via: Via | None, limit: int, now: float) -> None:
         self.sid = sid
@@ -27,15 +28,32 @@ class Channel:
         #: Whether the peer has sent its last, and whether we have; a stream is over when both are true.
         self.ended = False
         self.finished = False
+        #: Raw bytes that we announced and have not sent, and whether the peer ever announced some.
+        self.owed = 0
+        self.carried = False
         #: When the first byte came of a frame that is not whole yet; None when there is no such frame.
         self.waiting_since: float | None = now if via is None else None
 
-    def feed(self, data: bytes, now: float) -> list[bytes]:
-        """The frames completed by `data`. Raises RemoteProtocolError as `FrameReader.feed`."""
-        frames = self.reader.feed(data)
-        if frames or self.waiting_since is None:
+    def feed(self, data: bytes, now: float) -> Iterator[bytes | Raw]:
+        """The frames completed by `data`, and raw bytes. Raises RemoteProtocolError as `FrameReader.feed`."""
+        any_came = False
+        for item in self.reader.feed(data):
+            any_came = True
+            yield item
+        if any_came or self.waiting_since is None:
             self.waiting_since = now if self.reader.pending else None
-        return frames
+
+    def announce(self, pdu: Pdu) -> None:
+        """We are about to send a PDU, and the raw bytes that it announces. Raises LocalProtocolError(STREAM_MISUSE)."""
+        if self.owed:
+            raise LocalProtocolError(Code.STREAM_MISUSE, f"{self.owed} raw bytes are due first")
+        if isinstance(pdu, FileHeader):
+            self.owed = pdu.follows
+
+    def announced(self, size: int) -> None:
+        """The peer's next bytes on this stream are raw."""
+        self.reader.raw = size
+        self.carried = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +126,23 @@ class Channels:
                 self._give_up(sid, code)
         elif code is not None:
             self.drop(channel, code)
+        elif channel.reader.raw:
+            self.drop(channel, Code.DIGEST)
         elif channel.reader.pending:
-            self.drop(channel, Code.DECODE)
+            # After raw bytes it is more of them rather than part of a frame (hostile X4).
+            self.drop(channel, Code.FRAME_TOO_LARGE if channel.carried else Code.DECODE)
         else:
             channel.ended = True
             if not channel.held:
                 self.end_held(channel)
+
+    def overran(self, sid: int) -> bool:
+        """Give up a stream on which bytes came that make no sense, if some were raw: whether it was such a one."""
+        channel = self._open.get(sid)
+        if channel is None or not channel.carried:
+            return False
+        self.drop(channel, Code.FRAME_TOO_LARGE)
+        return True
 
     def end_held(self, channel: Channel) -> None:
         """The peer's last frame of a stream has been handled."""
@@ -137,6 +166,16 @@ class Channels:
             channel.finished = True
             self.output.append(Bytes(sid, b"", fin=True))
             self._forget(channel)
+
+    def raw(self, sid: int, data: bytes) -> None:
+        """Send raw bytes, after what announced them. Raises LocalProtocolError(STREAM_MISUSE) for too many."""
+        channel = self._open.get(sid)
+        if channel is None or channel.finished:
+            return
+        if len(data) > channel.owed:
+            raise LocalProtocolError(Code.STREAM_MISUSE, f"{len(data)} raw bytes where {channel.owed} are due")
+        channel.owed -= len(data)
+        self.output.append(Bytes(sid, data))
 
     def take_held(self) -> list[tuple[Channel, list[bytes]]]:
         """The frames that came before READY, stream by stream."""

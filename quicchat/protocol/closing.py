@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from quicchat.errors import Code
 from quicchat.protocol.events import Closed
 
 #: What runs may take so long to finish once somebody has said goodbye, in seconds (protocol §5).
@@ -32,3 +33,6 @@ def closed(code: int, reason: str) -> Closed:
 def brief(text: str, most: int) -> str:
     """As much of a text as fits `most` bytes of UTF-8, whatever it is made of."""
     return text.encode(errors="replace")[:most].decode(errors="ignore")
+
+
+NO_VERSION: Final = closed(Code.NO_COMMON_VERSION, "no common version")

@@ -4,40 +4,28 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import Final
 
 from quicchat.errors import MEANINGS, Code, LocalProtocolError, RemoteProtocolError
-from quicchat.protocol import writing
+from quicchat.protocol import judgement, writing
 from quicchat.protocol.channels import Channel, Channels
-from quicchat.protocol.closing import DRAIN, Closing, brief, closed
+from quicchat.protocol.closing import DRAIN, NO_VERSION, Closing, brief, closed
 from quicchat.protocol.conduct import HELD_FRAME, Conduct
-from quicchat.protocol.events import Bytes, Closed, Datagram, Established, LinkEvent, Reset, Stopped
+from quicchat.protocol.events import Bytes, Closed, Datagram, Established, LinkEvent, Reset, Stopped, Writable
 from quicchat.protocol.health import Health
-from quicchat.protocol.judgement import (
-    DATAGRAMS,
-    FORGIVING,
-    PUSHABLE,
-    Legal,
-    Misplaced,
-    Nameless,
-    ephemeral,
-    judge,
-    purpose_of,
-)
+from quicchat.protocol.judgement import DATAGRAMS, FORGIVING, PUSHABLE, Legal, Misplaced, Nameless
 from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello, Negotiation
 from quicchat.protocol.news import Event as Event
 from quicchat.protocol.news import Lost as Lost
+from quicchat.protocol.news import RawReceived
 from quicchat.protocol.news import Received as Received
 from quicchat.wire import codec, frame
+from quicchat.wire.chapters.files import FileHeader
 from quicchat.wire.chapters.session import Bye, Error, Goaway, Ping, Pong, StreamOpen, VersionRequest, VersionResponse
 from quicchat.wire.codec import Envelope
 from quicchat.wire.grease import Grease
 from quicchat.wire.registry import Pdu, Role
 from quicchat.wire.states import LOGIN, State
-
-#: Longest payload that takes a reserved key along: one that is nearly too long must not become too long.
-_SMALL: Final = 1024
 
 
 class Connection:
@@ -109,21 +97,25 @@ class Connection:
                     self._receive_bytes(sid, data, fin)
                 case Datagram(data) if not self._peer_left:
                     # Datagrams change no state; what is early, malformed or misplaced is dropped.
-                    envelope = ephemeral(data, sender=self.role.peer, state=self.state, version=self.version)
+                    envelope = judgement.ephemeral(data, sender=self.role.peer, state=self.state, version=self.version)
                     if envelope is None:
                         self.conduct.drop(now)
                     else:
                         self._events.append(Received(None, envelope))
                 case Reset(sid, code) | Stopped(sid, code):
                     self._receive_end(sid, code)
+                case Writable():
+                    self._events.append(event)
                 case Established():
                     # It moves nothing by itself; whoever held something back until now has to know.
                     self.established = True
                     self._events.append(event)
                 case Closed():
-                    self._end(event)
+                    self._end(event, told=True)
         except RemoteProtocolError as error:
-            self.fail(error.code, error.text, now)
+            # More raw bytes than were announced cost the stream that they came on, and no more (hostile X4).
+            if not (isinstance(event, Bytes) and self._channels.overran(event.sid)):
+                self.fail(error.code, error.text, now)
 
     def handle_timer(self, now: float) -> None:
         """Let the time be `now`: pings, deadlines, the end of the linger."""
@@ -133,7 +125,7 @@ class Connection:
         if self.closing is not None:
             self.settle(1, now)
         elif self.health.dead(now):
-            self._cut(closed(Code.NO_ERROR, "no sign of life"))
+            self._end(closed(Code.NO_ERROR, "no sign of life"))
         elif self._deadline is not None and now >= self._deadline:
             if self.state is State.DRAINING:
                 self.close(Code.NO_ERROR, "what ran took too long", now)
@@ -147,10 +139,8 @@ class Connection:
     def settle(self, backlog: int, now: float) -> None:
         """While `closing`: the link still holds `backlog` unacknowledged bytes. Closes when it may."""
         closing = self.closing
-        if closing is None or self._over:
-            return
-        if closing.is_due(backlog, now):
-            self._cut(closing.closed)
+        if closing is not None and not self._over and closing.is_due(backlog, now):
+            self._end(closing.closed)
 
     # Wishes
 
@@ -164,7 +154,7 @@ class Connection:
             return
         if self._channels.get(sid) is not None:
             raise LocalProtocolError(Code.STREAM_MISUSE, f"stream {sid} was opened before")
-        channel = Channel(sid, purpose_of(opening), self.limits.frame, self._now)
+        channel = Channel(sid, judgement.purpose_of(opening), self.limits.frame, self._now)
         self._write(channel, opening)
         self._channels.enter(channel)
 
@@ -183,7 +173,7 @@ class Connection:
         """Send a PDU in a datagram; nothing is sent before the login or on what is over. Raises as `send`."""
         if self.state in FORGIVING:
             writing.following(self.state, self.role, pdu)
-            self._output.append(Datagram(writing.datagram(pdu, version=self.version)))
+            self._output.append(writing.datagram(pdu, version=self.version))
 
     def push(self, encoded: bytes, pdu: type[Pdu], sid: int | None = None) -> bool:
         """Send what was encoded once for many, a frame or a datagram; False where state or stream forbid its PDU."""
@@ -197,6 +187,11 @@ class Connection:
             return False
         self._output.append(Bytes(channel.sid, encoded))
         return True
+
+    def raw(self, sid: int, data: bytes) -> None:
+        """Send raw bytes that a FILE_HEADER on this stream announced. Raises LocalProtocolError(STREAM_MISUSE)."""
+        if self.state in FORGIVING:
+            self._channels.raw(sid, data)
 
     def finish(self, sid: int, code: int | None = None) -> None:
         """Send the last of a stream other than control; with a code, give it up both ways."""
@@ -256,11 +251,10 @@ class Connection:
     def _write(self, channel: Channel, pdu: Pdu, id: int | None = None, re: int | None = None) -> None:
         """Check, encode, queue, move: whatever is wrong with a wish raises before anything has happened."""
         to = writing.following(self.state, self.role, pdu)
-        version, via, limit = self.version, channel.via, self.limits.frame
-        payload = writing.payload(pdu, version=version, via=via, limit=limit, id=id, re=re)
-        if self.state in FORGIVING and pdu.extra is None and len(payload) < _SMALL and self._grease.due():
-            greased = replace(pdu, extra={self._grease.key(): self._grease.capability()})
-            payload = codec.encode(greased, version=version or pdu.SPEC.since, id=id, re=re)
+        payload = writing.payload(pdu, version=self.version, via=channel.via, limit=self.limits.frame, id=id, re=re)
+        if self.state in FORGIVING and self._grease.due():
+            payload = writing.greased(payload, pdu, self._grease, version=self.version, id=id, re=re)
+        channel.announce(pdu)
         if isinstance(pdu, VersionRequest | VersionResponse):
             self.negotiation.witness(payload)
         self._output.append(Bytes(channel.sid, frame.wrap(payload)))
@@ -279,8 +273,11 @@ class Connection:
             return
         if not logged_in and (self.role is Role.SERVER or channel is not self._channels.control):
             self.conduct.early(len(data))
-        for payload in channel.feed(data, self._now):
-            self._take(channel, payload)
+        for item in channel.feed(data, self._now):
+            if isinstance(item, bytes):
+                self._take(channel, item)
+            elif self._channels.get(sid) is channel:
+                self._events.append(RawReceived(sid, item.data))
         if fin:
             self._receive_end(sid, None)
 
@@ -294,7 +291,7 @@ class Connection:
             raise RemoteProtocolError(Code.DECODE, "the control stream ended within a frame")
         else:
             # Whoever cuts the control stream has left, however rudely; there is nobody to tell.
-            self._cut(closed(Code.NO_ERROR, "control stream ended"), remote=True)
+            self._end(replace(closed(Code.NO_ERROR, "control stream ended"), remote=True))
 
     def _take(self, channel: Channel, payload: bytes) -> None:
         """One frame: decode, judge, move, hand up. What comes early on other streams waits for READY."""
@@ -309,7 +306,7 @@ class Connection:
             self.conduct.early(HELD_FRAME)
             channel.held.append(payload)
             return
-        match judge(envelope.pdu, sender=self.role.peer, state=self.state, via=channel.via):
+        match judgement.judge(envelope.pdu, sender=self.role.peer, state=self.state, via=channel.via):
             case Legal(pdu, to, via):
                 if channel.via is None:
                     self._channels.dedicate(channel, via)
@@ -319,7 +316,10 @@ class Connection:
                 self._act(channel, pdu, envelope)
             case Misplaced(code, text):
                 self.conduct.misuse()
-                self.send(Error.about(code, text), sid=channel.sid, re=envelope.id)
+                if channel.owed:
+                    self._channels.drop(channel, code)
+                else:
+                    self.send(Error.about(code, text), sid=channel.sid, re=envelope.id)
             case Nameless():
                 self.conduct.misuse()
                 self._channels.drop(channel, Code.UNSUPPORTED)
@@ -328,21 +328,18 @@ class Connection:
     def _act(self, channel: Channel, pdu: Pdu, envelope: Envelope) -> None:
         """What the connection itself does about a PDU; the rest goes up."""
         match pdu:
-            case VersionRequest():
-                time = self.health.unix(self._now)
-                self.send(self.negotiation.respond(pdu, self._grease.capability(), time), re=envelope.id)
-                self._negotiated()
-            case VersionResponse():
-                self.negotiation.accept(pdu)
-                self._negotiated()
+            case VersionRequest() | VersionResponse():
+                self._negotiate(pdu, envelope)
             case Ping() if self._pongs:
                 self.send(self.health.pong(pdu, self._now), re=envelope.id)
                 return
+            case FileHeader():
+                channel.announced(pdu.follows)
             case Pong():
                 self.health.answered(pdu, self._now)
             case Error(fatal=True):
                 self._output.append(closed(Code.NO_ERROR, ""))
-                self._end(Closed(pdu.code, pdu.text or ""))
+                self._end(Closed(pdu.code, pdu.text or ""), told=True)
                 return
             case Goaway():
                 self._deadline = self._now + DRAIN
@@ -354,16 +351,21 @@ class Connection:
                     self.closing = replace(self.closing, early=True)
         self._events.append(Received(channel.sid, envelope))
 
-    def _negotiated(self) -> None:
-        self.version, self.limits = self.negotiation.version, self.negotiation.limits
+    def _negotiate(self, pdu: VersionRequest | VersionResponse, envelope: Envelope) -> None:
+        negotiation = self.negotiation
+        if isinstance(pdu, VersionRequest):
+            time = self.health.unix(self._now)
+            self.send(negotiation.respond(pdu, self._grease.capability(), time), re=envelope.id)
+        else:
+            negotiation.accept(pdu)
+        self.version, self.limits = negotiation.version, negotiation.limits
         if self.version is not None:
             self._deadline = self._now + self.limits.login
             self.health.begin(self.limits, self._now)
             self._channels.agree(self.limits)
         else:
             # The server closes, once its answer is acknowledged; the client only where that does not happen.
-            end = closed(Code.NO_COMMON_VERSION, "no common version")
-            self.closing = Closing(end, self._now + self.limits.linger, early=self.role is Role.SERVER)
+            self.closing = Closing(NO_VERSION, self._now + self.limits.linger, early=self.role is Role.SERVER)
 
     # The rest
 
@@ -388,12 +390,10 @@ class Connection:
             # A wish may have brought us here, and only its own faults may leave it.
             self.fail(error.code, error.text, self._now)
 
-    def _cut(self, end: Closed, *, remote: bool = False) -> None:
-        """End at once, with this close: there is nobody who would listen."""
-        self._output.append(end)
-        self._end(replace(end, remote=remote))
-
-    def _end(self, end: Closed) -> None:
+    def _end(self, end: Closed, *, told: bool = False) -> None:
+        """End at once, with this close, which the link must yet be told of unless it is `told`."""
+        if not told:
+            self._output.append(replace(end, remote=False))
         self._over = True
         self._move(State.CLOSED)
         self._events.append(Lost(end.code, end.reason, end.remote, end.application))

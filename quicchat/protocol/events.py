@@ -35,9 +35,17 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """One datagram: unordered, perhaps doubled, perhaps the only one of its kind to arrive."""
+    """One datagram: unordered, perhaps doubled, perhaps the only one that arrives; `bulk` where we send many."""
 
     data: bytes
+    bulk: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """Few enough bytes of a stream wait to be sent (`Link.watch`), or it takes no more; None: of bulk datagrams."""
+
+    sid: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +67,4 @@ class Closed:
     application: bool = field(default=True, compare=False)
 
 
-LinkEvent = Bytes | Reset | Stopped | Datagram | Established | Closed
+LinkEvent = Bytes | Reset | Stopped | Datagram | Writable | Established | Closed

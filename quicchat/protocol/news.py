@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from quicchat.protocol.channels import Ended
-from quicchat.protocol.events import Established
+from quicchat.protocol.events import Established, Writable
 from quicchat.wire.codec import Envelope
 
 
@@ -18,6 +18,14 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class RawReceived:
+    """Raw bytes that a FILE_HEADER announced."""
+
+    sid: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The connection is over; nothing follows. `code`, `reason` and `application` are the close's."""
 
@@ -27,4 +35,4 @@ class Lost:
     application: bool = field(default=True, compare=False)
 
 
-Event = Received | Ended | Established | Lost
+Event = Received | RawReceived | Ended | Writable | Established | Lost

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from quicchat.errors import Code, LocalProtocolError
+from quicchat.protocol.events import Datagram
 from quicchat.wire import codec
+from quicchat.wire.chapters.files import FileChunk
+from quicchat.wire.grease import Grease
 from quicchat.wire.machines import CONNECTION
 from quicchat.wire.registry import Pdu, Role, Via
 from quicchat.wire.states import State
+
+#: Longest payload that takes a reserved key along: one that is nearly too long must not become too long.
+_SMALL: Final = 1024
 
 
 def following(state: State, role: Role, pdu: Pdu) -> State:
@@ -34,6 +43,17 @@ def payload(
     return data
 
 
-def datagram(pdu: Pdu, *, version: int | None) -> bytes:
+def greased(
+    payload: bytes, pdu: Pdu, grease: Grease, *, version: int | None, id: int | None = None, re: int | None = None
+) -> bytes:
+    """A payload with a key that nobody knows, where there is room for one."""
+    if pdu.extra is not None or len(payload) >= _SMALL:
+        return payload
+    extra = {grease.key(): grease.capability()}
+    return codec.encode(replace(pdu, extra=extra), version=version or pdu.SPEC.since, id=id, re=re)
+
+
+def datagram(pdu: Pdu, *, version: int | None) -> Datagram:
     """A PDU in one datagram. Raises LocalProtocolError as `payload`."""
-    return payload(pdu, version=version, via=Via.DATAGRAM, limit=codec.MAX_DATAGRAM)
+    data = payload(pdu, version=version, via=Via.DATAGRAM, limit=codec.MAX_DATAGRAM)
+    return Datagram(data, bulk=isinstance(pdu, FileChunk))

@@ -14,6 +14,9 @@ ROOM_NAME_PATTERN: Final = "[a-z0-9_-]{1,64}"
 #: Any room: one that people make, a direct message (`@a,b`, names ascending), or the announcements.
 ROOM_PATTERN: Final = rf"{ROOM_NAME_PATTERN}|@{USER_PATTERN},{USER_PATTERN}|\*"
 
+#: A file: no directory, nothing hidden, nothing that some program may decode to one.
+FILE_PATTERN: Final = r"[^./\\%\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*"
+
 GENERAL: Final = Room("general")
 ANNOUNCEMENTS: Final = Room("*")
 #: The built-in user who sends back whatever he is sent (R3.1).

@@ -35,6 +35,8 @@ KINDS: dict[str, object] = {
     "map": {},
     "float": 1.5,
 }
+#: Texts of which every pattern forbids one.
+_ODD = ("\u0416 !", "/")
 
 
 class Type(Protocol):
@@ -148,10 +150,11 @@ class Text:
         return head(cbor.TEXT, len(data)) + data
 
     def cddl(self) -> str:
+        sized = f"text .size ({self.least}..{self.most})"
         if self.pattern is None:
-            return f"text .size ({self.least}..{self.most})"
+            return sized
         quoted = self.pattern.replace("\\", r"\\").replace('"', r"\"")
-        return f'text .regexp "{quoted}"'
+        return f'({sized}) .and (text .regexp "{quoted}")'
 
     def samples(self) -> Iterator[str]:
         if self.pattern is not None:
@@ -167,7 +170,7 @@ class Text:
         if self.least:
             yield "below", "x" * (self.least - 1)
         if self.pattern is not None:
-            yield "pattern", "\u0416 !"
+            yield "pattern", next(text for text in _ODD if re.fullmatch(self.pattern, text) is None)
 
 
 @dataclass(frozen=True, slots=True)

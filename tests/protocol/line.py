@@ -14,6 +14,7 @@ from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.accounts import AuthChallenge, AuthOk, AuthResponse, AuthStart
+from quicchat.wire.chapters.files import FileHeader
 from quicchat.wire.chapters.messages import History, Post, Window
 from quicchat.wire.chapters.session import Error, Purpose, StreamOpen, VersionRequest
 from quicchat.wire.codec import Envelope
@@ -205,7 +206,11 @@ def read(output: Iterable[LinkEvent], sid: int | None = None) -> list[Envelope]:
     for event in output:
         if isinstance(event, Bytes) and sid in (None, event.sid):
             reader = readers.setdefault(event.sid, frame.FrameReader(frame.HARD_LIMIT))
-            found += [codec.decode(payload) for payload in reader.feed(event.data)]
+            for item in reader.feed(event.data):
+                if isinstance(item, bytes):
+                    found.append(codec.decode(item))
+                    header = found[-1].pdu
+                    reader.raw = header.follows if isinstance(header, FileHeader) else 0
     return found
 
 

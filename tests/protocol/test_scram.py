@@ -20,6 +20,7 @@ from quicchat.wire import codec, frame
 from quicchat.wire.chapters.accounts import AuthChallenge, AuthResponse
 from quicchat.wire.chapters.session import VersionRequest, VersionResponse
 from quicchat.wire.registry import Role
+from tests.frames import frames
 from tests.protocol.line import CONTROL, connection
 
 SALT = bytes(range(16))
@@ -297,7 +298,7 @@ def test_an_edited_version_list_breaks_the_login(victim: Role) -> None:
 def _edited(event: LinkEvent) -> LinkEvent:
     """The negotiation with version 1 as the only one."""
     assert isinstance(event, Bytes)
-    (payload,) = frame.FrameReader().feed(event.data)
+    (payload,) = frames(event.data)
     pdu = codec.decode(payload).pdu
     if isinstance(pdu, VersionRequest):
         pdu = VersionRequest(versions=(1,), agent=pdu.agent, limits=pdu.limits, device=pdu.device)

@@ -333,9 +333,10 @@ def test_a_frame_of_nothing_but_lists_is_refused_in_time() -> None:
         data = around(b"\x99\xff\x00" + filler * 0xFF00)
         took = []
         for _ in range(9):
-            began = time.perf_counter()
+            # What this thread worked, not how long it waited for a processor.
+            began = time.thread_time()
             decode(data)
-            took.append(time.perf_counter() - began)
+            took.append(time.thread_time() - began)
         assert min(took) < 0.050
 
 

@@ -181,7 +181,7 @@ def test_a_map_is_written_in_the_order_of_its_keys() -> None:
         (Uint(9, 1), "1..9"),
         (Bool(), "bool"),
         (Text(9, 1), "text .size (1..9)"),
-        (Text(9, 1, r'a\.|"', example="a."), r'text .regexp "a\\.|\""'),
+        (Text(9, 1, r'a\.|"', example="a."), r'(text .size (1..9)) .and (text .regexp "a\\.|\"")'),
         (Bytes(9), "bytes .size (0..9)"),
         (Bytes(9, 9), "bytes .size 9"),
         (Choice(Colour), "1 / 300"),

@@ -6,7 +6,22 @@ from enum import IntEnum
 from typing import Any
 
 from quicchat.wire.chapters.rooms import Rank
-from quicchat.wire.fields import BODY, CID, COUNT, DEVICE, EPOCH, MILLISECONDS, ROOM, SEQ, SHORT, USER, USERS
+from quicchat.wire.fields import (
+    ATTACHED_NAME,
+    BODY,
+    CID,
+    COUNT,
+    DEVICE,
+    EPOCH,
+    FILE,
+    FILE_SIZE,
+    MILLISECONDS,
+    ROOM,
+    SEQ,
+    SHORT,
+    USER,
+    USERS,
+)
 from quicchat.wire.registry import CLIENT, SERVER, Pdu, Via, key, pdu
 from quicchat.wire.states import Rows, State, stay
 from quicchat.wire.types import Array, Bool, Bytes, Choice, Text, Tuple, Uint
@@ -16,16 +31,18 @@ _ASKED = Via.CONTROL | Via.QUERY
 PAGE = 200
 #: Messages in one MSG_SEND_MANY, at most.
 MANY = 64
-#: The longest body of a message, in bytes; what does not fit `text` is put aside first and attached.
+#: The longest body of a message, in bytes; what does not fit `text` is uploaded first and attached.
 LONGEST = 1_048_576
-#: Bytes in one BODY_PUT or BODY_R.
-PIECE = 49_152
+#: Files in one message.
+ATTACHED = 16
 #: The media type of the attachment that is the whole of a text whose beginning stands in `text`.
 WHOLE = "text/plain;whole"
+#: The media type of an attachment that is a directory: an archive (POSIX.1-2001 pax), unpacked where it arrives.
+DIRECTORY = "application/x-tar;directory"
 
-_DIGEST = Bytes(32, 32)
-_ATTACHMENTS = Array(Tuple((_DIGEST, Uint(LONGEST), SHORT)), 16)
-Attachments = tuple[tuple[bytes, int, str], ...]
+_ATTACHMENTS = Array(Tuple((FILE, FILE_SIZE, SHORT, ATTACHED_NAME, MILLISECONDS)), ATTACHED)
+#: Rows [file, bytes, media type, name or "", modified or 0].
+Attachments = tuple[tuple[bytes, int, str, str, int], ...]
 
 
 class Kind(IntEnum):
@@ -47,10 +64,10 @@ class Kind(IntEnum):
     PIN = 14
 
 
-#: What a client may post; the other kinds are facts that the server records.
-POSTABLE = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE, Kind.EDIT, Kind.RETRACT, Kind.REACT, Kind.PIN})
 #: The kinds that say something of their own; the other postable ones are about one earlier event, named in `refs`.
-SAID = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE})
+SAID = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE, Kind.FILE})
+#: What a client may post; the other kinds are facts that the server records.
+POSTABLE = SAID | {Kind.EDIT, Kind.RETRACT, Kind.REACT, Kind.PIN}
 #: The kinds of version 1; to a version-1 client every other one is a notice with its fallback text.
 KINDS_OF_VERSION_1 = frozenset({Kind.TEXT, Kind.NOTICE})
 
@@ -86,7 +103,7 @@ class Post(Pdu):
     refs: tuple[int, ...] | None = key(8, Array(SEQ, 32), "places this is about", default=None, since=2)
     mentions: tuple[str, ...] | None = key(9, USERS, "who is named", default=None, since=2)
     attachments: Attachments | None = key(
-        10, _ATTACHMENTS, "[SHA-256, bytes, media type] of what was put aside before", default=None, since=2
+        10, _ATTACHMENTS, "[file, bytes, media type, name, modified] of what was offered before", default=None, since=2
     )
     expires: int | None = key(12, MILLISECONDS, "when to forget it, Unix ms", default=None, since=2)
     sent: int | None = key(13, MILLISECONDS, "the sender's clock, Unix ms", default=None)
@@ -178,36 +195,6 @@ class ReceiptList(Pdu):
     count: int | None = key(3, COUNT, "in larger rooms: how many hold everything", default=None)
 
 
-@pdu(0x38, "BODY_PUT", by=CLIENT, via=Via.QUERY, section="6.10", since=2)
-class PutBody(Pdu):
-    """Puts a piece of a long body aside, pieces in order, before the message that names it; answered by OK."""
-
-    digest: bytes = key(1, _DIGEST, "SHA-256 of the whole")
-    size: int = key(2, Uint(LONGEST, 1), "bytes of the whole")
-    offset: int = key(3, Uint(LONGEST), "where this piece begins")
-    data: bytes = key(4, Bytes(PIECE, 1), "the piece")
-
-
-@pdu(0x39, "BODY_GET", by=CLIENT, via=_ASKED, section="6.10", since=2, replay_safe=True)
-class GetBody(Pdu):
-    """Asks for a piece of a body that a message names; answered by BODY_R."""
-
-    room: str = key(1, ROOM, "where the message is")
-    seq: int = key(2, SEQ, "its place")
-    digest: bytes = key(3, _DIGEST, "which attachment")
-    offset: int = key(4, Uint(LONGEST), "where the piece begins")
-
-
-@pdu(0x3A, "BODY_R", by=SERVER, via=_ASKED, section="6.10", since=2)
-class BodyPiece(Pdu):
-    """A piece of a body, as long as a frame allows or to the end."""
-
-    digest: bytes = key(1, _DIGEST, "SHA-256 of the whole")
-    size: int = key(2, Uint(LONGEST, 1), "bytes of the whole")
-    offset: int = key(3, Uint(LONGEST), "where this piece begins")
-    data: bytes = key(4, Bytes(PIECE), "the piece")
-
-
 @pdu(0x43, "HISTORY", by=CLIENT, via=_ASKED, section="6.5", since=2, replay_safe=True)
 class History(Pdu):
     """Asks for a page of a room's log; answered by HISTORY_R."""
@@ -290,7 +277,6 @@ ROWS: Rows = tuple(
         (State.READY,),
         *(Post, PostMany, Posted, Message),
         *(Receipt, ReceiptEvent, ListReceipts, ReceiptList),
-        *(PutBody, GetBody, BodyPiece),
         *(History, HistoryPage, Search, Found, ListTargets, TargetList),
     )
 )
