@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _DATAGRAM: Final = 65_535
+_BUFFER: Final = 4_194_304
 #: What a line that is too slow keeps at most, in seconds of its rate; then it loses.
 _QUEUE: Final = 0.5
 
@@ -20,7 +21,8 @@ class Netem:
     """Passes on what comes for `address` to a server, from an own socket for each client, and back.
 
     `latency` is in seconds, one way; `loss` and `flip` (of one bit being changed) are chances of each packet; `rate`
-    is in bytes a second, of each direction of each client. All may be changed at any time.
+    is in bytes a second, of each direction of each client; what is larger than `mtu` bytes vanishes. All may be
+    changed at any time.
     """
 
     server: tuple[str, int]
@@ -28,6 +30,7 @@ class Netem:
     loss: float = 0.0
     flip: float = 0.0
     rate: float | None = None
+    mtu: int = _DATAGRAM
     seed: int = 0
     #: Packets that were passed on, lost, and spoilt.
     passed: int = field(default=0, init=False)
@@ -86,7 +89,7 @@ class Netem:
                 lost = -1.0
             else:
                 line.free_at = leaves
-        if lost < self.loss:
+        if lost < self.loss or len(data) > self.mtu:
             self.lost += 1
             return
         if spoilt < self.flip:
@@ -131,6 +134,8 @@ def netem(server: tuple[str, int], **conditions: Any) -> Iterator[Netem]:
 def _bound() -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.setblocking(False)
+    # What is lost is to be lost by chance, not because a busy machine reads late.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     made.bind(("127.0.0.1", 0))
     return made
 

@@ -205,6 +205,8 @@ class Carrier:
                     self._owner.stranded(self)
             if quic.has_events:
                 self.deliver()
+            if self.link is not None:
+                self.link.look()
             self._arm(quic.get_timer())
         except Exception:
             logger.exception("Nothing could be sent to %s.", self._peer)

@@ -46,6 +46,10 @@ class Driver:
         self._turn_due = False
         self._carry_due = False
         self._pushed = 0
+        #: Bytes of bulk datagrams that were given to the link.
+        self._bulk_given = 0
+        #: Streams that carry files.
+        self._bulk: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         link.on_events = self._receive
         self.touch()
@@ -76,8 +80,50 @@ class Driver:
         return True
 
     def backlog(self) -> int:
-        """Bytes that were sent or pushed and that the peer has not acknowledged."""
-        return self.link.backlog() + self._pushed
+        """Bytes that were sent or pushed and that the peer has not acknowledged; the raw ones of files do not count."""
+        return self.link.backlog() + self._pushed - self.unread()
+
+    def unread(self, sid: int | None = None) -> int:
+        """Bytes that the peer has not acknowledged of a stream that carries a file, or of all that do."""
+        if sid is not None:
+            return self.link.backlog(sid)
+        unread = 0
+        for each in list(self._bulk):
+            raw = self.link.backlog(each)
+            unread += raw
+            if not raw:
+                self._bulk.discard(each)
+        return unread
+
+    def raw(self, sid: int, data: bytes) -> None:
+        """As `Connection.raw`; leaves with all that was sent before, so that `unsent` counts it."""
+        self._bulk.add(sid)
+        self.connection.raw(sid, data)
+        self._carry()
+        self.touch()
+
+    def bulk(self, pdus: Iterable[Pdu]) -> int:
+        """Each as `Connection.datagram`; they leave with all that was sent before, so that `unsent` counts them.
+
+        Returns how many bytes have been given to the link with them; when they have left, `behind` says so.
+        """
+        for pdu in pdus:
+            self.connection.datagram(pdu)
+        self._carry()
+        self.touch()
+        return self._bulk_given
+
+    def behind(self, given: int) -> int:
+        """Bytes of bulk datagrams that were given since then; with more than these unsent, some of before are."""
+        return self._bulk_given - given
+
+    def unsent(self, sid: int | None) -> int:
+        """As `Link.unsent`."""
+        return self.link.unsent(sid)
+
+    def watch(self, sid: int | None, below: int) -> None:
+        """As `Link.watch`; what comes of it is an event, `Writable`."""
+        self.link.watch(sid, below)
 
     def open(self) -> int:
         """A new stream of the link. Raises Refused(LIMIT), and LinkLost when the link is gone."""
@@ -123,7 +169,7 @@ class Driver:
         connection = self.connection
         try:
             self._exchange()
-            if connection.role is Role.SERVER and connection.closing is None and self.link.backlog() > self._unread:
+            if connection.role is Role.SERVER and connection.closing is None and self.backlog() > self._unread:
                 connection.fail(Code.SLOW_CONSUMER, "", self.now)
                 self._carry()
             if connection.closing is not None:
@@ -158,8 +204,9 @@ class Driver:
                     link.reset(sid, code)
                 case Stopped(sid, code):
                     link.stop(sid, code)
-                case Datagram(data):
-                    link.datagram(data)
+                case Datagram(data, bulk):
+                    if link.datagram(data, bulk=bulk) and bulk:
+                        self._bulk_given += len(data)
                 case Closed(code, reason):
                     link.close(code, reason)
 

@@ -10,26 +10,25 @@ from typing import Final
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.congestion.base import register_congestion_control
-from aioquic.quic.congestion.reno import RenoCongestionControl
 from aioquic.quic.connection import (
     CONNECTION_LIMIT_FRAME_CAPACITY,
     END_STATES,
     MAX_STREAM_DATA_FRAME_CAPACITY,
+    Limit,
     NetworkAddress,
     QuicConnectionError,
     QuicConnectionState,
     QuicReceiveContext,
 )
-from aioquic.quic.events import ConnectionTerminated, QuicEvent, StreamReset
+from aioquic.quic.events import ConnectionTerminated, QuicEvent, StreamDataReceived, StreamReset
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
-from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder, QuicSentPacket
+from aioquic.quic.packet_builder import QuicDeliveryState, QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import Epoch
 
 from quicchat.errors import Code
-from quicchat.transport.options import CONGESTION_CONTROL, Options
+from quicchat.transport.options import Options
 from quicchat.transport.resume import ResumableConnection
 from quicchat.transport.tickets import Tickets
 
@@ -37,28 +36,19 @@ logger = logging.getLogger(__package__)
 # aioquic warns of whatever a peer does wrong; we count it instead, for a peer must not be able to fill a log.
 logging.getLogger("quic").setLevel(logging.CRITICAL)
 
+# Every packet looks up several things by its epoch, and an Enum hashes its name in Python.
+Epoch.__hash__ = object.__hash__  # type: ignore[method-assign]
+
 #: More bytes of handshake than any honest peer sends.
 CRYPTO_LIMIT: Final = 65_536
-#: Twice what the fastest path we know needs; acknowledgements of what never arrived cannot raise it further.
-CONGESTION_WINDOW_LIMIT: Final = 4_194_304
+#: A STREAM frame that tells its offset and its length, and is not the last of its stream.
+IN_ORDER: Final = QuicFrameType.STREAM_BASE | 4 | 2
 #: The PING whose acknowledgement proves that the peer followed a key update.
 REKEYED: Final = -1
 
 
-class CappedReno(RenoCongestionControl):
-    """Reno whose window ends somewhere, so that optimistic acknowledgements do not turn us into a flood."""
-
-    def on_packet_acked(self, *, now: float, packet: QuicSentPacket) -> None:
-        super().on_packet_acked(now=now, packet=packet)
-        if self.congestion_window > CONGESTION_WINDOW_LIMIT:
-            self.congestion_window = CONGESTION_WINDOW_LIMIT
-
-
-register_congestion_control(CONGESTION_CONTROL, CappedReno)
-
-
 class StreamTable(dict[int, QuicStream]):
-    """The streams of a connection by id, and those whose window has moved.
+    """The streams of a connection by id, those whose window has moved, and the ids of those that carry bulk data.
 
     aioquic asks every stream at every packet whether there is a new limit to tell, and lists them for nothing else:
     so `values` gives only those where there is.
@@ -67,6 +57,11 @@ class StreamTable(dict[int, QuicStream]):
     def __init__(self) -> None:
         super().__init__()
         self.widened: dict[int, QuicStream] = {}
+        self.bulk: set[int] = set()
+
+    def pop(self, sid: int) -> QuicStream:  # type: ignore[override]
+        self.bulk.discard(sid)
+        return super().pop(sid)
 
     def values(self) -> Iterable[QuicStream]:  # type: ignore[override]
         return tuple(self.widened.values())
@@ -248,6 +243,12 @@ class GuardedConnection(ResumableConnection):
     def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
         start = buf.tell()
         sid = buf.pull_uint_var()
+        data = in_order(self._streams.get(sid), self._local_max_data, buf) if frame_type == IN_ORDER else None
+        if data is not None:
+            self._delivered += len(data)
+            self._events.append(StreamDataReceived(data=data, end_stream=False, stream_id=sid))
+            self._widen(self._streams[sid])
+            return
         buf.seek(start)
         known = len(self._events)
         super()._handle_stream_frame(context, frame_type, buf)
@@ -330,12 +331,7 @@ class GuardedConnection(ResumableConnection):
             self._streams.widened[_sid(stream)] = stream
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
-        for limit in (self._local_max_data, self._local_max_streams_bidi, self._local_max_streams_uni):
-            if limit.value == limit.sent:
-                continue
-            # Streams, as in aioquic, once the peer has fewer left than the update would give him.
-            if limit is not self._local_max_data and limit.sent - limit.used >= limit.value - limit.sent:
-                continue
+        for limit in moved(self._local_max_data, self._local_max_streams_bidi, self._local_max_streams_uni):
             buf = builder.start_frame(
                 limit.frame_type,
                 capacity=CONNECTION_LIMIT_FRAME_CAPACITY,
@@ -350,3 +346,33 @@ def _sid(stream: QuicStream) -> int:
     """The id of a stream that is not one of the handshake's."""
     assert stream.stream_id is not None
     return stream.stream_id
+
+
+def in_order(stream: QuicStream | None, limit: Limit, buf: Buffer) -> bytes | None:
+    """What a frame brings whose bytes are the next of its stream, as nearly all do; None for aioquic to judge it."""
+    if stream is None:
+        return None
+    receiver, offset, length = stream.receiver, buf.pull_uint_var(), buf.pull_uint_var()
+    end = offset + length
+    if (
+        # Bytes that came too early wait for others.
+        offset != receiver.highest_offset
+        or offset != receiver._buffer_start
+        or receiver.is_finished
+        or receiver._final_size is not None
+        or not length
+        or end > stream.max_stream_data_local
+        or limit.used + length > limit.value
+    ):
+        return None
+    data = buf.pull_bytes(length)
+    receiver.highest_offset = receiver._buffer_start = end
+    limit.used += length
+    return data
+
+
+def moved(data: Limit, *streams: Limit) -> list[Limit]:
+    """Which limits of a connection have moved enough to be told."""
+    told = [] if data.value == data.sent else [data]
+    # Streams, as in aioquic, once the peer has fewer left than the update would give him.
+    return told + [each for each in streams if each.sent - each.used < each.value - each.sent]

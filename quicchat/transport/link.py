@@ -61,11 +61,25 @@ class Link(Protocol):
     def stop(self, sid: int, code: int) -> None:
         """Ask the peer to give up sending on a stream; bytes that still come are dropped."""
 
-    def datagram(self, data: bytes) -> bool:
-        """Queue a datagram of at most 1100 bytes; False when it was dropped here (too large, or not offered)."""
+    def datagram(self, data: bytes, *, bulk: bool = False) -> bool:
+        """Queue a datagram of at most 1100 bytes; False when it was dropped here (too large, or not offered).
+
+        Where too many wait, the oldest is dropped. A `bulk` one waits behind all others and pushes none out; it is
+        dropped here only where 512 KiB of them wait, which whoever heeds `unsent` does not see.
+        """
 
     def backlog(self, sid: int | None = None) -> int:
         """Bytes given to `send` and not yet acknowledged by the peer: of one stream, or of all."""
+
+    def unsent(self, sid: int | None) -> int:
+        """Bytes given to `send` that have not left for the first time: of a stream, or for None in bulk datagrams."""
+
+    def watch(self, sid: int | None, below: int) -> None:
+        """Report `Writable(sid)`, once, as soon as `unsent` is less than `below`, or the stream takes no more.
+
+        It comes in a later loop turn, also where that is so already; for all who still watch, right before `Closed`.
+        From now on the stream carries bulk data: it leaves when no stream that was never watched has any.
+        """
 
     def close(self, code: int, reason: str = "") -> None:
         """End the connection now; what is queued is lost. `Closed` is still reported."""

@@ -16,7 +16,7 @@ from quicchat.transport.udp import Address, Udp
 NATIVE: Final = "quicchat"
 #: Length of the connection ids we give out; the short headers that carry them do not tell it.
 CID_LENGTH: Final = 8
-#: Our congestion control, registered by `guards`.
+#: Our congestion control, registered by `congestion`.
 CONGESTION_CONTROL: Final = "quicchat"
 #: What both ends offer as the largest DATAGRAM frame they take (RFC 9221 recommends 65535 and above).
 DATAGRAM_FRAME: Final = 65_536
@@ -28,7 +28,8 @@ class Options:
 
     `retry_above` unfinished handshakes new clients have to prove their address; above `half_open` they are
     ignored. Windows are bytes a peer may send beyond what was delivered; the early ones hold before login. `udp`
-    makes the sockets: family, local address, and for a client the remote one.
+    makes the sockets: family, local address, and for a client the remote one. With `jumbo` bulk data goes in datagrams
+    as large as the path bears.
     """
 
     idle_timeout: float = 30.0
@@ -38,13 +39,14 @@ class Options:
     retry_above: int = 64
     half_open: int = 512
     early_window: int = 65_536
-    stream_window: int = 262_144
+    stream_window: int = 524_288
     connection_window: int = 1_048_576
     early_streams: int = 16
     bidi_streams: int = 96
     uni_streams: int = 128
     gaps: int = 256
     key_update_after: int = 100_000
+    jumbo: bool = True
     udp: Callable[[int, Address, Address | None], Udp] = Udp
 
 

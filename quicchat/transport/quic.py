@@ -20,6 +20,7 @@ from quicchat.errors import Code, Refused
 from quicchat.protocol.events import Bytes, Closed, Datagram, Established, LinkEvent, Reset, Stopped
 from quicchat.transport.pace import PacedConnection
 from quicchat.transport.udp import show
+from quicchat.transport.watch import Watch
 
 #: Longest reason of a close (protocol §1), and the longest that fits beside the packets of a handshake.
 REASON_LIMIT: Final = 1024
@@ -57,6 +58,7 @@ class QuicLink:
         self._kept: list[LinkEvent] = []
         self._stopped: set[int] = set()
         self._unacked: dict[int, QuicStreamSender] = {}
+        self._watch = Watch(quic)
         self._backlog = 0
         self._measured = 0
         self._over = False
@@ -142,9 +144,9 @@ class QuicLink:
         self._stopped.add(sid)
         self._carriage.touch()
 
-    def datagram(self, data: bytes) -> bool:
-        """Queue a datagram of at most 1100 bytes; False when it was dropped here (too large, or not offered)."""
-        if self._over or not self._quic.offer_datagram(data):
+    def datagram(self, data: bytes, *, bulk: bool = False) -> bool:
+        """Queue a datagram of at most 1100 bytes; False when it was dropped here."""
+        if self._over or not self._quic.offer_datagram(data, bulk=bulk):
             return False
         self._carriage.touch()
         return True
@@ -163,6 +165,28 @@ class QuicLink:
                     del self._unacked[each]
         return self._backlog
 
+    def unsent(self, sid: int | None) -> int:
+        """Bytes that have not left for the first time: of a stream, or for None in bulk datagrams."""
+        return 0 if self._over else self._quic.unsent(sid) or 0
+
+    def watch(self, sid: int | None, below: int) -> None:
+        """Report `Writable(sid)` as soon as less is unsent, or the stream takes no more; its data is bulk then."""
+        if self._over:
+            return
+        if sid is not None:
+            self._quic.demote(sid)
+        self._watch.add(sid, below)
+        self._carriage.touch()
+
+    def look(self) -> None:
+        """Something was sent, or a stream ended: see to it that whoever watches is told, in a later loop turn."""
+        ready = self._watch.ready()
+        if ready:
+            is_arranged = bool(self._kept)
+            self._kept += ready
+            if self._on_events is not None and not is_arranged:
+                self._carriage.soon(self._report_kept)
+
     def close(self, code: int, reason: str = "") -> None:
         """End the connection now; what is queued is lost. `Closed` is still reported."""
         if self._over:
@@ -177,15 +201,21 @@ class QuicLink:
         self._carriage.flush()
 
     def report(self, events: Iterable[QuicEvent]) -> None:
-        """Translate what the connection reports, and pass it on as one list."""
+        """Translate what the connection reports, and pass it on as one list; bytes of one stream are one event.
+
+        Streams are not ordered among each other, so it does not matter what came of others in between.
+        """
         news: list[LinkEvent] = []
+        pieces: dict[int, list[StreamDataReceived]] = {}
         for event in events:
-            if isinstance(event, StreamDataReceived):
+            if type(event) is StreamDataReceived:
                 if event.stream_id not in self._stopped:
-                    news.append(Bytes(event.stream_id, event.data, event.end_stream))
+                    pieces.setdefault(event.stream_id, []).append(event)
                 elif event.end_stream:
                     self._stopped.discard(event.stream_id)
-            elif isinstance(event, DatagramFrameReceived):
+                continue
+            news += _joined(pieces)
+            if isinstance(event, DatagramFrameReceived):
                 news.append(Datagram(event.data))
             elif isinstance(event, StreamReset):
                 if event.stream_id not in self._stopped:
@@ -198,7 +228,9 @@ class QuicLink:
                 self.established = True
                 news.append(Established())
             elif isinstance(event, ConnectionTerminated):
+                news += self._watch.end()
                 news.append(self._end(event))
+        news += _joined(pieces)
         if self._on_events is None or self._kept:
             self._kept += news
         elif news:
@@ -206,7 +238,8 @@ class QuicLink:
 
     def _report_kept(self) -> None:
         kept, self._kept = self._kept, []
-        self.on_events(kept)
+        if kept:
+            self.on_events(kept)
 
     def _sender(self, sid: int) -> QuicStreamSender | None:
         """The sending half of a stream on which something can still be said."""
@@ -233,3 +266,13 @@ class QuicLink:
             reason = f"TLS: {reason}"
         self.closed = Closed(code, reason, self._quic.closed_by_peer, application)
         return self.closed
+
+
+def _joined(pieces: dict[int, list[StreamDataReceived]]) -> list[LinkEvent]:
+    """What came on each stream as one event; `pieces` is empty afterwards."""
+    joined: list[LinkEvent] = []
+    for sid, events in pieces.items():
+        data = events[0].data if len(events) == 1 else b"".join([event.data for event in events])
+        joined.append(Bytes(sid, data, events[-1].end_stream))
+    pieces.clear()
+    return joined

@@ -29,6 +29,10 @@ class Wire:
         self.established = True
         self.done: list[LinkEvent] = []
         self.unread = 0
+        #: What of it lies on single streams, what waits to be sent, and which streams are watched below what.
+        self.of_streams: dict[int, int] = {}
+        self.waiting: dict[int | None, int] = {}
+        self.watched: list[tuple[int | None, int]] = []
         self.asked = 0
         #: Whether a close is reported while it is asked for, as no link should.
         self.hasty = False
@@ -56,13 +60,19 @@ class Wire:
     def stop(self, sid: int, code: int) -> None:
         self.done.append(Stopped(sid, code))
 
-    def datagram(self, data: bytes) -> bool:
-        self.done.append(Datagram(data))
+    def datagram(self, data: bytes, *, bulk: bool = False) -> bool:
+        self.done.append(Datagram(data, bulk))
         return True
 
     def backlog(self, sid: int | None = None) -> int:
         self.asked += 1
-        return self.unread
+        return self.unread if sid is None else self.of_streams.get(sid, 0)
+
+    def unsent(self, sid: int | None) -> int:
+        return self.waiting.get(sid, 0)
+
+    def watch(self, sid: int | None, below: int) -> None:
+        self.watched.append((sid, below))
 
     def close(self, code: int, reason: str = "") -> None:
         self.done.append(Closed(code, reason, remote=False))

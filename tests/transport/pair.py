@@ -113,6 +113,7 @@ class Pair:
         latency: float = 0.010,
         loss: float = 0.0,
         jitter: float = 0.0,
+        mtu: int = 65_535,
         seed: int = 0,
         alpn: list[str] | None = None,
         stock: bool = False,
@@ -123,6 +124,8 @@ class Pair:
         self.options = options or Options()
         self.now = 1000.0
         self.latency, self.loss, self.jitter = latency, loss, jitter
+        #: Datagrams that are larger vanish.
+        self.mtu = mtu
         self.random = random.Random(seed)
         self.anomalies: Counter[str] = Counter()
         self.client_address: Address = CLIENT
@@ -187,14 +190,19 @@ class Pair:
             batch = each.quic.datagrams_to_send(self.now)
             # `is_idle` may be unsure, but never wrong: what it says is left out would never be sent.
             if idle:
-                each.quic._pacer.is_first = True
+                each.quic._pacer.begin()
                 assert not QuicConnection.datagrams_to_send(each.quic, self.now), "is_idle was wrong"
             for data, _ in batch:
                 self.sent["client" if to == "server" else "server"] += 1
-                if self.random.random() >= self.loss:
+                self.on_datagram(each, data)
+                if self.random.random() >= self.loss and len(data) <= self.mtu:
                     self.post(to, data, sender)
             if each.quic.has_events:
                 each.deliver()
+            each.link.look()
+
+    def on_datagram(self, end: End, data: bytes) -> None:
+        """A datagram leaves an end, whatever becomes of it; for a test to look at."""
 
     def post(self, to: str, data: bytes, sender: Address) -> None:
         """Put a datagram on the network, which will not lose it."""

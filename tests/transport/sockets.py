@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from quicchat.errors import Code
-from quicchat.protocol.events import Bytes, Closed, LinkEvent
+from quicchat.protocol.events import Bytes, Closed, LinkEvent, Writable
 from quicchat.transport.dial import dial
 from quicchat.transport.endpoint import Endpoint, listen
 from quicchat.transport.identity import Trust
@@ -19,6 +19,8 @@ from tests.certs import Authority
 
 #: Longer than any test waits on a busy machine.
 PATIENCE = 20.0
+#: What a pump keeps unsent, and below what it fills up again.
+HIGH, LOW = 262_144, 65_536
 AUTHORITY = Authority()
 IDENTITY = AUTHORITY.issue()
 
@@ -77,6 +79,29 @@ class Ear:
         await self.until(lambda: self.closed)
         assert self.closed is not None
         return self.closed
+
+
+class Pump:
+    """Sends data on a stream, never more than `HIGH` bytes ahead of what leaves."""
+
+    def __init__(self, ear: Ear, sid: int, data: bytes) -> None:
+        self.link, self.sid, self.data = ear.link, sid, data
+        self.at = self.most = 0
+        self.listen, ear.link.on_events = ear.hear, self.hear
+        self.fill()
+
+    def hear(self, events: list[LinkEvent]) -> None:
+        self.listen(events)
+        if Writable(self.sid) in events:
+            assert self.link.unsent(self.sid) < LOW
+            self.fill()
+
+    def fill(self) -> None:
+        start, self.at = self.at, min(self.at + HIGH - self.link.unsent(self.sid), len(self.data))
+        self.link.send(self.sid, self.data[start : self.at], fin=self.at == len(self.data))
+        self.most = max(self.most, self.link.unsent(self.sid))
+        if self.at < len(self.data):
+            self.link.watch(self.sid, LOW)
 
 
 class Server:

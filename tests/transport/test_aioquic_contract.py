@@ -15,8 +15,10 @@ from types import MethodType
 import pytest
 from aioquic import tls
 from aioquic.quic import connection as connection_module
-from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionState, QuicNetworkPath
-from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic import recovery as recovery_module
+from aioquic.quic.congestion.reno import RenoCongestionControl
+from aioquic.quic.connection import Limit, QuicConnection, QuicConnectionId, QuicConnectionState, QuicNetworkPath
+from aioquic.quic.packet_builder import QuicPacketBuilder, QuicSentPacket
 from aioquic.quic.rangeset import RangeSet
 from aioquic.quic.recovery import QuicPacketPacer, QuicPacketRecovery, QuicPacketSpace
 from aioquic.quic.stream import QuicStream, QuicStreamReceiver, QuicStreamSender
@@ -48,11 +50,17 @@ CONNECTION: dict[str, type] = {
     "_pacing_at": type(None),
     "_ping_pending": list,
     "_probe_pending": bool,
+    "_peer_cid": QuicConnectionId,
+    "_remote_max_data": int,
+    "_remote_max_data_used": int,
     "_remote_max_datagram_frame_size": int,
     "_remote_max_streams_bidi": int,
     "_remote_max_streams_uni": int,
     "_remote_preferred_address": type(None),
     "_retire_connection_ids": list,
+    "_cryptos": dict,
+    "_spin_bit": bool,
+    "_version": int,
     "_spaces": dict,
     "_state": QuicConnectionState,
     "_streams": dict,
@@ -63,6 +71,11 @@ CONNECTION: dict[str, type] = {
 METHODS = {
     "_close_begin": ["self", "is_initiator", "now"],
     "_close_end": ["self"],
+    "_flush_builder": ["self", "builder", "network_path", "peer_cid", "now"],
+    "_handle_path_challenge_frame": ["self", "context", "frame_type", "buf"],
+    "_parse_transport_parameters": ["self", "data", "from_session_ticket"],
+    "_send_probe": ["self"],
+    "_send_probing_frames": ["self", "network_path", "now"],
     "_handle_ack_frame": ["self", "context", "frame_type", "buf"],
     "_handle_crypto_frame": ["self", "context", "frame_type", "buf"],
     "_handle_reset_stream_frame": ["self", "context", "frame_type", "buf"],
@@ -72,11 +85,13 @@ METHODS = {
     "_on_connection_limit_delivery": ["self", "delivery", "limit"],
     "_on_max_stream_data_delivery": ["self", "delivery", "stream"],
     "_on_ping_delivery": ["self", "delivery", "uids"],
+    "_write_application": ["self", "builder", "network_path", "now"],
     "_write_connection_limits": ["self", "builder", "space"],
     "_write_stream_limits": ["self", "builder", "space", "stream"],
 }
 RECEIVER: dict[str, type] = {
     "_buffer": bytearray,
+    "_buffer_start": int,
     "_final_size": type(None),
     "_ranges": RangeSet,
     "_stop_error_code": type(None),
@@ -84,12 +99,19 @@ RECEIVER: dict[str, type] = {
 SENDER: dict[str, type] = {
     "_buffer": bytearray,
     "_buffer_fin": type(None),
+    "_buffer_start": int,
+    "_buffer_stop": int,
     "_pending": RangeSet,
     "_pending_eof": bool,
     "_reset_error_code": type(None),
 }
 TLS: dict[str, type] = {"_peer_certificate": object, "_peer_certificate_chain": list}
-RECOVERY: dict[str, type] = {"_on_packets_lost": MethodType, "_pacer": QuicPacketPacer}
+RECOVERY: dict[str, type] = {
+    "_cc": RenoCongestionControl,
+    "_on_packets_lost": MethodType,
+    "_pacer": QuicPacketPacer,
+    "_pto_count": int,
+}
 SOURCE = inspect.getsource(connection_module)
 
 
@@ -233,6 +255,37 @@ def test_a_builder_makes_packets_without_a_connection() -> None:
         "peer_cid",
         "version",
     }
+
+
+def test_a_flight_is_put_into_a_builder() -> None:
+    """Contract: what our own packets have to leave behind in the builder, and what is known of each packet."""
+    builder = QuicPacketBuilder(host_cid=b"", peer_cid=b"", version=1, is_client=False, max_datagram_size=1200)
+    kinds = {"_datagrams": list, "_packets": list, "_packet_number": int, "_flight_bytes": int, "_total_bytes": int}
+    for name, kind in kinds.items():
+        check(builder, name, kind)
+    assert builder._packet is None
+    assert callable(builder._end_packet)
+    assert [field.name for field in dataclasses.fields(QuicSentPacket)] == [
+        "epoch",
+        "in_flight",
+        "is_ack_eliciting",
+        "is_crypto_packet",
+        "packet_number",
+        "packet_type",
+        "sent_time",
+        "sent_bytes",
+        "delivery_handlers",
+        "quic_logger_frames",
+    ]
+
+
+def test_epochs_are_their_own_keys() -> None:
+    """Contract: nothing that aioquic makes when it is imported is found by an epoch, whose hash is another later."""
+    for module in (connection_module, tls, recovery_module):
+        for name, value in vars(module).items():
+            if isinstance(value, (dict, set, frozenset)) and not name.startswith("__"):
+                assert not any(isinstance(each, tls.Epoch) for each in value), name
+    assert hash(tls.Epoch.ONE_RTT) == object.__hash__(tls.Epoch.ONE_RTT)
 
 
 def test_handlers_are_looked_up_on_the_instance() -> None:

@@ -150,8 +150,11 @@ def test_packets_of_one_batch_are_one_list() -> None:
     _, turn, (rig,) = rigs(1)
     for number in range(5):
         rig.receive(stream_frame(0, number, b"x"))
+    rig.receive(stream_frame(4, 0, b"y"))
+    rig.receive(stream_frame(0, 5, b"z", fin=True))
     turn.run()
-    assert rig.heard[-1] == [Bytes(0, b"x")] * 5
+    # Bytes of a stream are one event; streams are not ordered among each other.
+    assert rig.heard[-1] == [Bytes(0, b"xxxxxz", fin=True), Bytes(4, b"y")]
 
 
 def test_the_timer_is_lazy() -> None:

@@ -11,7 +11,8 @@ from aioquic.tls import Epoch
 
 from quicchat.errors import Code, Refused
 from quicchat.protocol.events import Bytes, Closed, Established, Reset
-from quicchat.transport.guards import CONGESTION_WINDOW_LIMIT, CRYPTO_LIMIT, GuardedConnection
+from quicchat.transport.congestion import CONGESTION_WINDOW_LIMIT
+from quicchat.transport.guards import CRYPTO_LIMIT, GuardedConnection
 from quicchat.transport.options import Options
 from quicchat.wire.frame import varint
 from tests.transport.pair import CLIENT, IDENTITY, End, Pair, rude, stream_frame
@@ -168,7 +169,7 @@ def test_finished_streams_make_room() -> None:
 
 @pytest.mark.parametrize("authenticated", [False, True])
 def test_windows_follow_what_was_delivered(authenticated: bool) -> None:
-    """P7: a peer may send 64 KiB before login, then 256 KiB a stream and 1 MiB in all, beyond what was delivered."""
+    """P7: a peer may send 64 KiB before login, then 512 KiB a stream and 1 MiB in all, beyond what was delivered."""
     pair = Pair()
     if authenticated:
         pair.server.link.authenticated()
@@ -176,20 +177,20 @@ def test_windows_follow_what_was_delivered(authenticated: bool) -> None:
     most = 0
     sids = [pair.client.link.open() for _ in range(8)]
     for sid in sids:
-        pair.client.link.send(sid, bytes(400_000), fin=True)
+        pair.client.link.send(sid, bytes(800_000), fin=True)
 
     def done() -> bool:
         nonlocal most
         ahead = pair.client.quic._remote_max_data_used - pair.server.quic._delivered
         most = max(most, ahead)
         for stream in pair.server.quic._streams.copy().values():
-            limit = 262_144 if authenticated else 65_536
+            limit = 524_288 if authenticated else 65_536
             assert stream.max_stream_data_local - stream.receiver.starting_offset() <= limit
         return sum(isinstance(event, Bytes) and event.fin for event in pair.server.events) == 8
 
     assert pair.run_until(done, 60)
     assert most <= (MIB if authenticated else 65_536)
-    assert pair.server.quic._delivered == 8 * 400_000
+    assert pair.server.quic._delivered == 8 * 800_000
 
 
 def test_a_reset_gives_the_credit_back() -> None:

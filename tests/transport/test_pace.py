@@ -249,6 +249,62 @@ def test_the_newest_datagrams_win() -> None:
     assert pair.server.events[-1] == Datagram(b"201")
 
 
+def test_chat_leaves_before_bulk() -> None:
+    """[13.7-1]: of a long text on one stream no packet waits for those of a bulk stream that began before it."""
+    pair = ready()
+    pair.server.link.authenticated()
+    pair.run(0.2)
+    link = pair.client.link
+    bulk, chat = link.open(), link.open()
+    link.send(bulk, bytes(MIB))
+    link.watch(bulk, 1)
+    pair.run(0.05)
+    link.send(chat, bytes(40_000), fin=True)
+    before, under_way = len(received(pair.server, bulk)), pair.client.quic._loss.bytes_in_flight
+    assert link.unsent(bulk) > 500_000
+    assert pair.run_until(lambda: chat in fins(pair.server), 5)
+    # Only what was under way already may be faster than it, and what fills the packet that ends it.
+    assert len(received(pair.server, bulk)) - before <= under_way + 1200
+    assert pair.run_until(lambda: len(received(pair.server, bulk)) == MIB, 30)
+
+
+def test_bulk_is_not_starved() -> None:
+    """[13.7-2]: bulk datagrams go on, more slowly, while chat never ends; and chat goes on meanwhile."""
+    pair = ready()
+    pair.server.link.authenticated()
+    pair.run(0.2)
+    link = pair.client.link
+    chat = link.open()
+    link.send(chat, bytes(4 * MIB))
+    for number in range(100):
+        assert link.datagram(number.to_bytes(2, "big") + bytes(1000), bulk=True)
+    assert pair.run_until(lambda: link.unsent(None) == 0, 60)
+    assert link.unsent(chat) > MIB
+    pair.run(0.1)
+    assert [event.data[0] << 8 | event.data[1] for event in pair.server.events if isinstance(event, Datagram)] == [
+        *range(100)
+    ]
+
+
+def test_a_burst_is_followed_by_a_pause() -> None:
+    """RFC 9002 section 7.7: a window that is full of credit does not leave at once, yet leaves within a round trip."""
+    pair = Pair(latency=0.05, options=Options(stream_window=4 * MIB, connection_window=8 * MIB))
+    pair.server.link.authenticated()
+    pair.run(1)
+    sid = pair.client.link.open()
+    pair.client.link.send(sid, bytes(MIB))
+    assert pair.run_until(lambda: pair.client.link.backlog() == 0, 30)
+    quic = pair.client.quic
+    window, before = quic._loss.congestion_window, pair.sent["client"]
+    pair.run(1)
+    pair.client.link.send(sid, bytes(window))
+    pair.transmit()
+    burst = pair.sent["client"] - before
+    assert 8 <= burst <= window / 1200 / 3
+    pair.run(0.1)
+    assert pair.sent["client"] - before > window / 1200 * 0.9
+
+
 def test_a_lost_goodbye_is_repeated() -> None:
     """Q25: a close that was lost is sent again when the peer goes on talking, ever more rarely."""
     pair = ready()

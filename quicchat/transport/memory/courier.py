@@ -13,6 +13,8 @@ from quicchat.transport.memory.streams import Ack, Chunk, Frame, Hello, Streams
 
 #: Datagrams that wait for room; a new one pushes out the oldest.
 DATAGRAMS: Final = 64
+#: Bytes of bulk datagrams that wait for room; beyond it no more are taken.
+BULK: Final = 524_288
 #: What the frames of a packet take at most, and what a packet and a frame cost beside what they carry, in bytes.
 _ROOM: Final = 1150
 _PACKET: Final = 50
@@ -82,12 +84,35 @@ class Courier:
         self._chance = chance
         self._urgent: deque[Frame] = deque()
         self._datagrams: deque[Datagram] = deque(maxlen=DATAGRAMS)
+        self._bulk: deque[Datagram] = deque()
+        #: Bytes of bulk datagrams that wait.
+        self.bulk_waiting = 0
+        self._bulk_turn = False
         self._owed: list[int] = []
         self._flight: dict[int, Packet] = {}
         self._under_way = 0
         self._number = 0
         self._quiet_since = 0.0
         self._stopped = False
+
+    def unsent(self, sid: int | None) -> int | None:
+        """Bytes that were never sent: of a stream, None when it takes no more; or for None in bulk datagrams."""
+        if sid is None:
+            return self.bulk_waiting
+        half = self._streams.outgoing.get(sid)
+        return None if half is None or half.is_done else half.unsent
+
+    def greet(self, flight: int) -> bool:
+        """Answer a flight of the handshake; whether that completes it."""
+        if flight == 1:
+            if not self.may_send:
+                self.may_send = True
+                self.transmit((Hello(2),))
+            return False
+        if flight == 2:
+            self.transmit((Hello(3),))
+        self.may_send = True
+        return True
 
     def say(self, frame: Frame | None) -> None:
         """Queue a frame, before all others; None is nothing to say."""
@@ -97,6 +122,14 @@ class Courier:
     def offer(self, datagram: Datagram) -> None:
         """Queue a datagram."""
         self._datagrams.append(datagram)
+
+    def offer_bulk(self, datagram: Datagram) -> bool:
+        """Queue a bulk datagram; False when there are too many."""
+        if self.bulk_waiting + len(datagram.data) > BULK:
+            return False
+        self._bulk.append(datagram)
+        self.bulk_waiting += len(datagram.data)
+        return True
 
     def arrived(self, packet: Packet) -> None:
         """Owe an acknowledgement, unless none is wanted."""
@@ -147,7 +180,8 @@ class Courier:
     def stop(self) -> None:
         """Forget what was not sent, and what may be lost."""
         self._stopped = True
-        for held in (self._urgent, self._datagrams, self._owed, self._flight):
+        self.bulk_waiting = 0
+        for held in (self._urgent, self._datagrams, self._bulk, self._owed, self._flight):
             held.clear()
 
     def _miss(self, packet: Packet) -> None:
@@ -162,7 +196,7 @@ class Courier:
         self.flush()
 
     def _pack(self) -> tuple[Frame, ...]:
-        """The frames of the next packet: what is urgent or was lost, then datagrams, then streams in turn."""
+        """The frames of the next packet: what is urgent or was lost, datagrams, streams in turn, and bulk last."""
         frames: list[Frame] = []
         room = _ROOM
         queues: tuple[deque[Any], ...] = (self._urgent, self._datagrams)
@@ -172,10 +206,21 @@ class Courier:
                 if not isinstance(frame, Chunk) or self._streams.is_missing(frame):
                     frames.append(frame)
                     room -= _size(frame)
-        while room > _FRAME and (chunk := self._streams.take(self._cut(room - _FRAME))) is not None:
-            frames.append(chunk)
-            room -= _size(chunk)
+        for bulk in (False, True):
+            # They take turns with the bulk streams, which fill a packet each.
+            if bulk and self._bulk and _size(self._bulk[0]) <= room and self._is_turn_of_bulk_datagrams():
+                datagram = self._bulk.popleft()
+                self.bulk_waiting -= len(datagram.data)
+                frames.append(datagram)
+                room -= _size(datagram)
+            while room > _FRAME and (chunk := self._streams.take(self._cut(room - _FRAME), bulk=bulk)) is not None:
+                frames.append(chunk)
+                room -= _size(chunk)
         return tuple(frames)
+
+    def _is_turn_of_bulk_datagrams(self) -> bool:
+        self._bulk_turn = not self._bulk_turn or not self._streams.has_bulk
+        return self._bulk_turn
 
     def _cut(self, room: int) -> int:
         """How much of a stream goes into so much room."""

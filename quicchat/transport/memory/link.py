@@ -10,6 +10,7 @@ from typing import Final
 from quicchat.protocol.events import Closed, Datagram, Established, LinkEvent, Reset, Stopped
 from quicchat.transport.memory.courier import Courier, Medium, Packet
 from quicchat.transport.memory.streams import Ack, Allow, Chunk, Frame, Hello, Streams
+from quicchat.transport.watch import Watch
 from quicchat.wire.registry import Role
 
 #: Longest datagram (protocol §2) and longest reason of a close (protocol §1), in bytes.
@@ -74,6 +75,7 @@ class MemoryLink:
         self._courier = Courier(network, name, self._streams, chance)
         self._on_events: Callable[[list[LinkEvent]], None] | None = None
         self._events: list[LinkEvent] = []
+        self._watch = Watch(self._courier)
         self._turn_due = False
         self._over = False
         self._hears_early = False
@@ -139,11 +141,14 @@ class MemoryLink:
             half.unwanted = True
             self._say(Stopped(sid, code))
 
-    def datagram(self, data: bytes) -> bool:
-        """Queue a datagram of at most 1100 bytes; False when it was dropped here (too large, or not offered)."""
+    def datagram(self, data: bytes, *, bulk: bool = False) -> bool:
+        """Queue a datagram of at most 1100 bytes; False when it was dropped here."""
         if self._over or not self._network.datagrams or len(data) > DATAGRAM:
             return False
-        self._courier.offer(Datagram(data))
+        if not bulk:
+            self._courier.offer(Datagram(data))
+        elif not self._courier.offer_bulk(Datagram(data)):
+            return False
         self._touch()
         return True
 
@@ -153,6 +158,19 @@ class MemoryLink:
         if sid is None:
             return sum(half.backlog for half in outgoing.values())
         return outgoing[sid].backlog if sid in outgoing else 0
+
+    def unsent(self, sid: int | None) -> int:
+        """Bytes that have not left for the first time: of a stream, or for None in bulk datagrams."""
+        return self._courier.unsent(sid) or 0
+
+    def watch(self, sid: int | None, below: int) -> None:
+        """Report `Writable(sid)` as soon as less is unsent, or the stream takes no more; its data is bulk then."""
+        if self._over:
+            return
+        if sid is not None:
+            self._streams.demote(sid)
+        self._watch.add(sid, below)
+        self._touch()
 
     def close(self, code: int, reason: str = "") -> None:
         """End the connection now; what is queued is lost. `Closed` is still reported."""
@@ -164,6 +182,9 @@ class MemoryLink:
     def flush(self) -> None:
         """Send what is queued, without waiting for the end of the loop turn."""
         self._courier.flush()
+        if not self._over and (ready := self._watch.ready()):
+            self._events += ready
+            self._touch()
 
     # What a test asks
 
@@ -202,8 +223,13 @@ class MemoryLink:
                     if half.abort():
                         self._events.append(frame)
                     self._say(self._streams.retire(sid))
-            case Stopped(sid):
-                self._take_stop(frame, sid)
+            case Stopped(sid, code):
+                self._streams.hear(sid)
+                sending = self._streams.outgoing.get(sid)
+                if sending is not None and not sending.is_done:
+                    self._events.append(frame)
+                    # RFC 9000 section 3.5: who is asked to stop answers with a reset.
+                    self.reset(sid, code)
             case Datagram():
                 self._events.append(frame)
             case Allow():
@@ -211,30 +237,12 @@ class MemoryLink:
             case Ack():
                 self._courier.acknowledged(frame)
             case Hello(flight, early):
-                self._take_hello(flight, early)
+                self._hears_early = self._hears_early or (flight == 1 and early)
+                if not self.established and self._courier.greet(flight):
+                    self.established = self._vigil.is_met = True
+                    self._events.append(Established())
             case Closed():
                 self._end(frame)
-
-    def _take_stop(self, frame: Stopped, sid: int) -> None:
-        self._streams.hear(sid)
-        half = self._streams.outgoing.get(sid)
-        if half is not None and not half.is_done:
-            self._events.append(frame)
-            # RFC 9000 section 3.5: who is asked to stop answers with a reset.
-            self.reset(sid, frame.code)
-
-    def _take_hello(self, flight: int, early: bool) -> None:
-        courier = self._courier
-        if flight == 1 and not courier.may_send:
-            courier.may_send = True
-            self._hears_early = early
-            courier.transmit((Hello(2),))
-        elif flight > 1 and not self.established:
-            if flight == 2:
-                courier.transmit((Hello(3),))
-            courier.may_send = True
-            self.established = self._vigil.is_met = True
-            self._events.append(Established())
 
     # The rest
 
@@ -255,11 +263,12 @@ class MemoryLink:
                 self._on_events(events)
         finally:
             self._turn_due = False
-            self._courier.flush()
+            self.flush()
 
     def _end(self, closed: Closed) -> None:
         if self._over:
             return
+        self._events += self._watch.end()
         self._release()
         self.closed = closed
         self._events.append(closed)
@@ -267,6 +276,7 @@ class MemoryLink:
 
     def _release(self) -> None:
         self._over = True
+        self._watch.end()
         self._courier.stop()
         self._streams.clear()
         self._network.ended(self.name)

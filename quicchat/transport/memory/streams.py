@@ -52,7 +52,18 @@ Frame = Hello | Chunk | Reset | Stopped | Datagram | Allow | Ack | Closed
 class Outgoing:
     """The sending half of a stream. A chunk under way is known by its offset."""
 
-    __slots__ = ("_fin", "_fin_taken", "_flight", "_offset", "_queue", "backlog", "given_up", "listed", "sid")
+    __slots__ = (
+        "_fin",
+        "_fin_taken",
+        "_flight",
+        "_offset",
+        "_queue",
+        "backlog",
+        "given_up",
+        "is_bulk",
+        "listed",
+        "sid",
+    )
 
     def __init__(self, sid: int) -> None:
         self.sid = sid
@@ -62,6 +73,8 @@ class Outgoing:
         self.given_up = False
         #: Whether it stands in the round of those that have something to send.
         self.listed = False
+        #: Whether it waits for those that are not.
+        self.is_bulk = False
         self._queue = bytearray()
         self._offset = 0
         self._fin = False
@@ -72,6 +85,11 @@ class Outgoing:
     def has_more(self) -> bool:
         """Whether there is anything that was never sent."""
         return bool(self._queue) or (self._fin and not self._fin_taken)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were never sent."""
+        return len(self._queue)
 
     @property
     def is_done(self) -> bool:
@@ -162,6 +180,7 @@ class Streams:
         self._theirs = {False: theirs, True: theirs}
         self._gone: set[int] = set()
         self._round: deque[Outgoing] = deque()
+        self._bulk_round: deque[Outgoing] = deque()
 
     def open(self, *, uni: bool) -> int:
         """A new stream of ours. Raises Refused(LIMIT)."""
@@ -207,12 +226,27 @@ class Streams:
         """Put a stream that has something to send into the round."""
         if half.has_more and not half.listed:
             half.listed = True
-            self._round.append(half)
+            (self._bulk_round if half.is_bulk else self._round).append(half)
 
-    def take(self, most: int) -> Chunk | None:
-        """A chunk of the stream whose turn it is; None when no stream has anything new to send."""
-        while self._round:
-            half = self._round.popleft()
+    def demote(self, sid: int) -> None:
+        """From now on a stream carries bulk data."""
+        half = self.outgoing.get(sid)
+        if half is not None and not half.is_bulk:
+            half.is_bulk = True
+            if half.listed:
+                self._round.remove(half)
+                self._bulk_round.append(half)
+
+    @property
+    def has_bulk(self) -> bool:
+        """Whether a stream with bulk data has anything to send."""
+        return any(half.has_more for half in self._bulk_round)
+
+    def take(self, most: int, *, bulk: bool = False) -> Chunk | None:
+        """A chunk of the stream whose turn it is, of one or the other kind; None when none has anything to send."""
+        turns = self._bulk_round if bulk else self._round
+        while turns:
+            half = turns.popleft()
             half.listed = False
             if half.has_more:
                 chunk = half.take(most)
@@ -238,3 +272,4 @@ class Streams:
         self.incoming.clear()
         self.outgoing.clear()
         self._round.clear()
+        self._bulk_round.clear()
