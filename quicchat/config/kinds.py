@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Control characters but the tab, line breaks, and what was no UTF-8 on the command line.
 _UNFIT: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNITS: Final = "KMGT"
 
 
 class Kind(Protocol):
@@ -50,6 +51,30 @@ class Whole(NamedTuple):
         if type(raw) is not int or not self.low <= raw <= self.high:
             raise ValueError
         return raw
+
+
+class Size(NamedTuple):
+    """A number of bytes; K, M, G and T stand for powers of 1024."""
+
+    low: int
+    high: int
+
+    @property
+    def says(self) -> str:
+        return f"a number of bytes from {sized(self.low)} to {sized(self.high)}, such as 500M"
+
+    def text(self, raw: str) -> int:
+        if not re.fullmatch("[0-9]{1,18}[KMGT]?", raw.upper()):
+            raise ValueError
+        return self._checked(int(raw.rstrip(_UNITS + _UNITS.lower())) * 1024 ** (_UNITS.find(raw[-1].upper()) + 1))
+
+    def value(self, raw: object) -> int:
+        return self._checked(raw) if type(raw) is int else self.text(_string(raw))
+
+    def _checked(self, size: int) -> int:
+        if not self.low <= size <= self.high:
+            raise ValueError
+        return size
 
 
 class Seconds(NamedTuple):
@@ -179,6 +204,15 @@ class Many(NamedTuple):
         if not isinstance(raw, list) or not raw:
             raise ValueError
         return tuple(map(self.each.value, raw))
+
+
+def sized(size: int) -> str:
+    """A number of bytes as `Size` reads it, in the largest unit that it is a multiple of."""
+    unit = 0
+    while size and size % 1024 == 0 and unit < len(_UNITS):
+        size //= 1024
+        unit += 1
+    return f"{size}{_UNITS[unit - 1] if unit else ''}"
 
 
 def _string(raw: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
-from quicchat.config.kinds import Address, Kind, Many, Place, Seconds, Switch, Text, Whole, Word
+from quicchat.config.kinds import Address, Kind, Many, Place, Seconds, Size, Switch, Text, Whole, Word
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,18 @@ class ServerConfig:
         default=_PORT, metadata=_is(Whole(0, 65535), "UDP port; 0 takes one that is free", "-p", "--port")
     )
     data: Path = field(metadata=_is(Place(), "directory that holds all that this server keeps", "--data"))
+    share: Path | None = field(
+        default=None,
+        metadata=_is(
+            Place(), "directory whose files everybody may fetch; usual: SharedFiles in the one of --data", "--share"
+        ),
+    )
+    quota: int = field(
+        default=1 << 30, metadata=_is(Size(0, 2**40), "bytes that the files of one user may have in all", "--quota")
+    )
+    quota_files: int = field(
+        default=1_000, metadata=_is(Whole(0, 1_000_000), "files that one user may have in all", "--quota-files")
+    )
     mode: Literal["chat", "echo"] = field(
         default="chat", metadata=_is(Word(("chat", "echo")), "echo only sends back what it gets", "--mode")
     )
@@ -141,6 +153,11 @@ class ServerConfig:
     )
 
     @property
+    def shared(self) -> Path:
+        """The directory that is shared."""
+        return self.share or self.data / "SharedFiles"
+
+    @property
     def loopback(self) -> bool:
         """Whether nobody outside this machine can reach the server."""
         return all(map(is_loopback, self.listen))
@@ -181,6 +198,12 @@ class ClientConfig:
             "-e",
             "--execute",
             kept=False,
+        ),
+    )
+    downloads: Path | None = field(
+        default=None,
+        metadata=_is(
+            Place(), "where the folder named after you is that downloads go to; usual: where you start", "--downloads"
         ),
     )
     plain: bool = field(default=False, metadata=_is(Switch(), "lines in, lines out, on a terminal, too", "--plain"))

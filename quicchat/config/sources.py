@@ -21,6 +21,8 @@ PREFIX: Final = "QUICCHAT_"
 HOME: Final = "QUICCHAT_HOME"
 FILE: Final = "QUICCHAT_CONFIG"
 DEBUG: Final = "QUICCHAT_DEBUG"
+#: The same as QUICCHAT_SHARE, and yields to it.
+SHARE: Final = "SERVER_SHARED_FILES"
 
 Config = TypeVar("Config", ServerConfig, ClientConfig)
 
@@ -101,6 +103,8 @@ def _from_environment(known: Mapping[str, Setting], environ: Mapping[str, str]) 
     kept = {one.name for of in (ServerConfig, ClientConfig) for one in settings(of) if one.kept}
     kept |= {name.removeprefix(PREFIX).lower() for name in (HOME, FILE, DEBUG)}
     values: dict[str, object] = {}
+    if "share" in known and environ.get(SHARE):
+        values["share"] = _checked(SHARE, known["share"], environ[SHARE])
     for variable, raw in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         if not variable.startswith(PREFIX) or not raw:

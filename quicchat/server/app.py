@@ -5,33 +5,39 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import resource
 import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from quicchat.config import LOOPBACK, ServerConfig
-from quicchat.errors import Code, UsageError
+from quicchat.errors import Code, Refused, UsageError
 from quicchat.protocol import scram
 from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello
 from quicchat.server.adapters import certificates, logs
+from quicchat.server.adapters.blobs_local import LocalBlobs
+from quicchat.server.adapters.blobs_memory import MemoryBlobs
 from quicchat.server.adapters.clock import SystemClock
 from quicchat.server.adapters.roster import LocalRoster
+from quicchat.server.adapters.share_local import open_share
+from quicchat.server.adapters.share_memory import MemoryShare
 from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.feed import BUDGET
 from quicchat.server.handler import Dispatch
-from quicchat.server.model import Credentials, Policy, SessionId, network
-from quicchat.server.ports import Accounts, Clock, Log, Rooms
+from quicchat.server.house import House
+from quicchat.server.model import UNNAMED, Credentials, Policy, SessionId, network
+from quicchat.server.ports import Accounts, Blobs, Clock, Files, Log, Rooms, Share
 from quicchat.server.rates import Rates
 from quicchat.server.router import Router
 from quicchat.server.services.accounts import AccountService
-from quicchat.server.services.bodies import BodyService
 from quicchat.server.services.devices import Devices
+from quicchat.server.services.files import FileService
 from quicchat.server.services.history import HistoryService
 from quicchat.server.services.messages import Messages
 from quicchat.server.services.presence import PresenceService
@@ -39,7 +45,7 @@ from quicchat.server.services.receipts import ReceiptService
 from quicchat.server.services.rooms import RoomService
 from quicchat.server.services.session import Sessions
 from quicchat.server.services.tokens import Resumptions
-from quicchat.server.session import House, Session
+from quicchat.server.session import Session
 from quicchat.transport.endpoint import Endpoint, listen
 from quicchat.transport.identity import Identity
 from quicchat.transport.link import Link
@@ -54,15 +60,21 @@ log = logging.getLogger("quicchat.server")
 _DRAIN: Final = 5.0
 #: How often the certificate is looked at, in seconds.
 _RENEWAL: Final = 3600.0
+#: How often files that nobody needs are removed, in seconds, and how many at once.
+_ROUND: Final = 3600.0
+_ARMFUL: Final = 100
+#: Files that a server may have open at once, where the system lets it: each download has one.
+_OPEN_FILES: Final = 65_536
 _DEMO: Final = (("user1", "pass1"), ("user2", "pass2"))
 
 
 class Store(Protocol):
-    """A store adapter: three ports over one database."""
+    """A store adapter: four ports over one database."""
 
     accounts: Accounts
     rooms: Rooms
     log: Log
+    files: Files
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
@@ -76,7 +88,7 @@ class Door:
     router: Router
 
 
-def services(store: Store, clock: Clock, policy: Policy) -> Sequence[object]:
+def services(store: Store, blobs: Blobs, share: Share, clock: Clock, policy: Policy) -> Sequence[object]:
     """All services over one store."""
     roster = LocalRoster()
     return (
@@ -88,8 +100,8 @@ def services(store: Store, clock: Clock, policy: Policy) -> Sequence[object]:
         Messages(store.log, roster, clock, policy),
         ReceiptService(store.log, clock),
         HistoryService(store.log),
-        BodyService(store.log, clock),
         PresenceService(store.rooms, roster, clock, policy),
+        FileService(store.files, blobs, share, clock, policy),
     )
 
 
@@ -99,18 +111,23 @@ async def open_house(
     clock: Clock,
     policy: Policy,
     *,
+    blobs: Blobs | None = None,
+    share: Share | None = None,
     limits: Limits | None = None,
     versions: tuple[int, ...] = VERSIONS,
     node: str = "",
     backlog: int = BUDGET,
     rates: Rates | None = None,
 ) -> AsyncIterator[Door]:
-    """Serve links until the block is left; then tell every session, let requests finish, and close."""
+    """Serve links until the block is left; then tell every session, let requests finish, and close.
+
+    Where nothing else is said, uploads are kept in memory, and nothing is shared.
+    """
     router = Router(asyncio.get_running_loop().call_soon)
     hello = Hello(versions=versions, mechanisms=(MECHANISM,), node=node)
     numbers = itertools.count(1)
     async with asyncio.TaskGroup() as tasks:
-        dispatch = Dispatch(services(store, clock, policy))
+        dispatch = Dispatch(services(store, blobs or MemoryBlobs(), share or MemoryShare(), clock, policy))
         limits = limits or Limits()
         house = House(
             dispatch=dispatch, router=router, tasks=tasks, hello=hello, limits=limits, backlog=backlog, rates=rates
@@ -142,11 +159,16 @@ async def drain(router: Router) -> None:
         session.drain("the server is about to stop")
     if sessions:
         await asyncio.wait([session.over for session in sessions], timeout=_DRAIN)
+    for session in sessions:
+        if not session.over.done():
+            # Whatever it still sends or takes in would go on for as long as its client likes.
+            session.close(Code.DRAINING)
 
 
 def run(config: ServerConfig) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Raises UsageError for what the operator can mend."""
     keeper = logs.set_up(config.log_format, config.log_level)
+    _allow_open_files()
     try:
         asyncio.run(_serve(config))
     finally:
@@ -159,28 +181,75 @@ async def _serve(config: ServerConfig) -> None:
     _heed_signals(stop)
     clock = SystemClock()
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = open_store(config.data / "quicchat.db")
-    try:
+    async with AsyncExitStack() as opened:
+        store = open_store(config.data / "quicchat.db")
+        opened.push_async_callback(store.close)
         await _found(store, clock, config)
         await _check_names(store, config)
+        blobs = LocalBlobs(config.data / "blobs")
+        opened.push_async_callback(blobs.close)
+        share = await opened.enter_async_context(open_share(config.shared, config.data / "shared.db", clock))
+        collecting = asyncio.get_running_loop().create_task(collect(store.files, blobs, clock))
+        opened.push_async_callback(_stop, collecting)
         limits = Limits(ping=config.ping_interval, silence=config.idle_timeout, login=config.login_timeout)
         node = socket.gethostname()[:64]
         rates = Rates(config.rate, config.burst) if config.rate else None
-        async with open_house(
-            store, clock, rules(config), limits=limits, node=node, backlog=config.backlog, rates=rates
-        ) as door:
-            endpoint, renewal = await _listen(config, clock, door)
-            try:
-                await stop.wait()
-                oddities = ", ".join(f"{name} {count}" for name, count in sorted(endpoint.anomalies.items()))
-                log.info("stopping", extra={"anomalies": oddities})
-                endpoint.stop_accepting()
-                await drain(door.router)
-            finally:
-                renewal.cancel()
-                await endpoint.close()
+        house = open_house(
+            *(store, clock, rules(config)),
+            blobs=blobs,
+            share=share,
+            limits=limits,
+            node=node,
+            backlog=config.backlog,
+            rates=rates,
+        )
+        await _welcome(config, clock, await opened.enter_async_context(house), stop)
+
+
+async def _welcome(config: ServerConfig, clock: Clock, door: Door, stop: asyncio.Event) -> None:
+    """Let people in until it is time to stop; those who are inside then finish what they began."""
+    endpoint, renewal = await _listen(config, clock, door)
+    try:
+        await stop.wait()
+        oddities = ", ".join(f"{name} {count}" for name, count in sorted(endpoint.anomalies.items()))
+        log.info("stopping", extra={"anomalies": oddities})
+        endpoint.stop_accepting()
+        await drain(door.router)
     finally:
-        await store.close()
+        renewal.cancel()
+        await endpoint.close()
+
+
+async def collect(files: Files, blobs: Blobs, clock: Clock) -> None:
+    """For ever: remove the bytes of files that nobody needs any more, now and every hour."""
+    while True:
+        removed = 0
+        try:
+            while unused := await files.unused(before=clock.now() - UNNAMED, limit=_ARMFUL):
+                for upload in unused:
+                    await blobs.remove(upload)
+                await files.removed([upload.place for upload in unused])
+                removed += len(unused)
+        except Refused as refused:
+            log.warning("cannot remove unused files", extra={"error": str(refused)})
+        except Exception:
+            # A bug of ours must not fill the disk: the next round may fare better.
+            log.exception("cannot remove unused files")
+        if removed:
+            log.info("unused files removed", extra={"files": removed})
+        await clock.sleep(_ROUND)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _heed_signals(stop: asyncio.Event) -> None:
@@ -240,6 +309,7 @@ def rules(config: ServerConfig) -> Policy:
         exclusive_groups=config.exclusive_groups,
         echo_only=config.mode == "echo",
         welcome=config.welcome or None,
+        quota=replace(Policy().quota, size=config.quota, files=config.quota_files),
     )
 
 

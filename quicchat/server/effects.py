@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from quicchat.errors import Code
+from quicchat.server.content import Content, Sink
 from quicchat.server.model import Actor, Head, SessionId
+from quicchat.wire.chapters.files import FileHeader, GetFile
 from quicchat.wire.names import Room, User
 from quicchat.wire.registry import Pdu
 
@@ -147,6 +149,30 @@ class Tidings:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """Send what was asked for of a file on the stream of the request, as fast as its client takes it."""
+
+    get: GetFile
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Take what the request announces, and what else comes on its stream, into this file."""
+
+    header: FileHeader
+    sink: Sink
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Handled like a PDU: the stream of an upload has ended, after so many bytes of it were verified and stored."""
+
+    file: bytes
+    carried: int
+
+
+@dataclass(frozen=True, slots=True)
 class Then:
     """Handle this as if that actor had asked, after everything else: more pages, the built-in user's answer."""
 
@@ -154,5 +180,5 @@ class Then:
     pdu: Pdu | Lagging | Tidings
 
 
-Effect = Reply | Tell | Deliver | Admit | Settle | Hold | Then | Close | Disown
+Effect = Reply | Tell | Deliver | Admit | Settle | Hold | Serve | Receive | Then | Close | Disown
 Effects = Sequence[Effect]

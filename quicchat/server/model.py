@@ -9,6 +9,7 @@ from typing import Final, Literal, NewType
 
 from quicchat.errors import Code, Refused
 from quicchat.protocol.scram import Credentials as Credentials
+from quicchat.wire.chapters import files
 from quicchat.wire.chapters.messages import SAID, Kind, Message
 from quicchat.wire.chapters.presence import Show
 from quicchat.wire.chapters.rooms import Rank
@@ -37,13 +38,12 @@ BY_NAME: Final = 32
 COUNTED: Final = 1_000
 #: Events before each place that a receipt moves which are looked at for those who are to hear of it.
 CONCERNED: Final = 32
-#: Bytes that a user may put aside before a message names them, how long they are kept, and the least such a body
-#: counts; in ms and bytes.
-ASIDE: Final = 4 * 1024 * 1024
-ASIDE_TIME: Final = 24 * 3600 * 1000
-ASIDE_LEAST: Final = 4_096
-#: Bytes of a piece that is not the last of a body, so that there are few of them.
-PIECE_LEAST: Final = 1_024
+#: Raw bytes that each stream of an upload may carry before its first FILE_ACK.
+FIRST_CREDIT: Final = 65_536
+#: How long a file is kept that no event names, in ms.
+UNNAMED: Final = 24 * 3600 * 1000
+#: How much longer, in ms, an unfinished upload is kept, though events name it, that nobody goes on with.
+ABANDONED: Final = 6 * UNNAMED
 #: What can be searched for: what people said, and how they corrected it.
 SEARCHED: Final = SAID | {Kind.EDIT}
 
@@ -223,11 +223,37 @@ class Finds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """Part of a body of `size` bytes."""
+class Quota:
+    """What one user may upload: bytes and files in all, uploads at once."""
 
     size: int
-    data: bytes
+    files: int
+    uploads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file of the store; `whole` once all of it is here. `place` numbers where its bytes are, and is never reused."""
+
+    file: bytes
+    size: int
+    chunk: int
+    whole: bool
+    place: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """A file as it is listed. `file` is empty while it is unknown; `sender` and `seq` are of the event naming it."""
+
+    name: str
+    size: int
+    modified: int
+    media_type: str
+    file: bytes
+    standing: files.Standing
+    sender: User | None = None
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +281,7 @@ class Policy:
     exclusive_groups: bool = False
     echo_only: bool = False
     welcome: str | None = None
+    quota: Quota = Quota(size=1 << 30, files=1_000, uploads=5)
 
 
 def network(address: str) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from quicchat.errors import Code, LocalProtocolError, Refused
 from quicchat.protocol.connection import Connection
 from quicchat.server.feed import Feed
-from quicchat.server.requests import Request
+from quicchat.server.requests import UNASKED, Request
 from quicchat.server.streams import RoomStreams
 from quicchat.transport.driver import Driver
 from quicchat.wire.chapters.messages import Message, Posted, Receipt
-from quicchat.wire.chapters.session import Error, Ping
+from quicchat.wire.chapters.session import Bye, Error, Goaway, Ping
 from quicchat.wire.names import Room
 from quicchat.wire.registry import Pdu
 from quicchat.wire.states import State
@@ -69,6 +69,16 @@ class Outlet:
         """Answer a request with ERROR, where somebody waits for one."""
         if not request.silent:
             self.send(Error.about(refusal.code, refusal.text, retry_after=refusal.retry_after), request)
+
+    def announce_end(self, reason: str) -> None:
+        """The server is about to stop."""
+        if self._connection.state is State.READY and self._connection.version != 1:
+            self.send(Goaway(code=int(Code.DRAINING), reason=reason), UNASKED)
+
+    def say_goodbye(self, reason: str) -> None:
+        """Version 1 knows no GOAWAY, and ignores what follows a BYE: it comes behind the last answer."""
+        if self._connection.state is State.READY and self._connection.version == 1:
+            self.send(Bye(reason=reason), UNASKED)
 
     def _failed(self, error: LocalProtocolError, request: Request) -> None:
         """A mistake of ours: an answer that is too long is none, whatever else cannot be sent ends the session."""

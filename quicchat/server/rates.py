@@ -8,15 +8,14 @@ from enum import Enum, auto
 from typing import Final, Generic, TypeVar
 
 from quicchat.wire.chapters.accounts import AuthStart, Password, Resume, Revoke, Sessions, Signup
+from quicchat.wire.chapters.files import CancelOffer, FileHeader, GetFile, ListFiles, Offer
 from quicchat.wire.chapters.messages import (
     MANY,
-    GetBody,
     History,
     ListReceipts,
     ListTargets,
     Post,
     PostMany,
-    PutBody,
     Receipt,
     Search,
 )
@@ -39,6 +38,7 @@ class Cost(Enum):
     DIRECTORY = auto()
     RECEIPT = auto()
     QUERY = auto()
+    FILE = auto()
     DIGEST = auto()
     PRESENCE = auto()
     EPHEMERAL = auto()
@@ -51,8 +51,9 @@ COSTS: Final[dict[type[Pdu], Cost]] = {
     **dict.fromkeys((Post, PostMany), Cost.POST),
     **dict.fromkeys((Create, Join, Leave, SetRoom, Invite, Kick, SetRank), Cost.DIRECTORY),
     **dict.fromkeys((Password, Sessions, Revoke), Cost.DIRECTORY),
-    **dict.fromkeys((History, Search, ListTargets, ListReceipts, GetBody, PutBody), Cost.QUERY),
-    **dict.fromkeys((ListRooms, ListMembers), Cost.QUERY),
+    **dict.fromkeys((History, Search, ListTargets, ListReceipts), Cost.QUERY),
+    **dict.fromkeys((ListRooms, ListMembers, ListFiles), Cost.QUERY),
+    **dict.fromkeys((Offer, CancelOffer, GetFile, FileHeader), Cost.FILE),
     PresenceSet: Cost.PRESENCE,
     Receipt: Cost.RECEIPT,
     Ping: Cost.DIGEST,
@@ -67,6 +68,7 @@ _USUAL: Final = {
     Cost.DIRECTORY: (2.0, 40.0),
     Cost.RECEIPT: (200.0, 500.0),
     Cost.QUERY: (100.0, 500.0),
+    Cost.FILE: (50.0, 500.0),
     Cost.DIGEST: (2.0, 20.0),
     Cost.PRESENCE: (2.0, 20.0),
     Cost.EPHEMERAL: (5.0, 20.0),

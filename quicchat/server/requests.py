@@ -31,6 +31,8 @@ class Request:
     silent: bool = False
 
 
+#: For what nobody asked: it answers nothing, and nobody is told that it failed.
+UNASKED: Final = Request(silent=True)
 Waiting = tuple[Pdu, Request]
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Final
 
 from quicchat.errors import Code, Refused, describe
 from quicchat.protocol.channels import Ended
 from quicchat.protocol.connection import Connection, Event, Lost, Received
-from quicchat.protocol.events import Established
-from quicchat.protocol.limits import Limits
-from quicchat.protocol.negotiation import Hello
+from quicchat.protocol.events import Established, Writable
+from quicchat.protocol.news import RawReceived
 from quicchat.server import requests
 from quicchat.server.effects import (
     Admit,
@@ -26,23 +26,29 @@ from quicchat.server.effects import (
     Effects,
     Hold,
     Lagging,
+    Receive,
     Reply,
     Resumption,
+    Serve,
     Settle,
     Tell,
     Then,
     Tidings,
+    Uploaded,
 )
-from quicchat.server.handler import Dispatch, Handler
+from quicchat.server.handler import Handler
+from quicchat.server.house import House
 from quicchat.server.model import Actor, SessionId
 from quicchat.server.outlet import Outlet
-from quicchat.server.rates import COSTS, PATIENT, Allowance, Cost, Rates
-from quicchat.server.requests import Queue, Request
-from quicchat.server.router import Router
+from quicchat.server.rates import COSTS, PATIENT, Allowance, Cost
+from quicchat.server.reminder import Reminder
+from quicchat.server.requests import UNASKED, Queue, Request
+from quicchat.server.transfers import Transfers
 from quicchat.transport.driver import UNREAD, Driver
 from quicchat.transport.link import Link
+from quicchat.wire.chapters.files import FileAck, FileHeader, GetFile
 from quicchat.wire.chapters.messages import Message, Posted
-from quicchat.wire.chapters.session import Bye, Error, Goaway, Ok, Ping, Pong, Purpose, StreamOpen, VersionRequest
+from quicchat.wire.chapters.session import Bye, Error, Ok, Ping, Pong, Purpose, StreamOpen, VersionRequest
 from quicchat.wire.names import Device, Room
 from quicchat.wire.registry import Pdu, Role
 from quicchat.wire.states import State
@@ -53,26 +59,6 @@ log = logging.getLogger("quicchat.server")
 _RECHECK: Final = 0.05
 #: The longest answer to a query, about, in bytes.
 _PAGE: Final = 65_536
-#: For what nobody asked: it answers nothing, and nobody is told that it failed.
-_UNASKED: Final = Request(silent=True)
-
-
-@dataclass(slots=True, kw_only=True)
-class House:
-    """What all sessions of a server share."""
-
-    #: False once the server has stopped: nothing is handled any more, whatever still happens to a link.
-    open: bool = True
-
-    dispatch: Dispatch
-    router: Router
-    tasks: asyncio.TaskGroup
-    hello: Hello
-    limits: Limits
-    #: Unacknowledged bytes beyond which a client is no longer pushed to.
-    backlog: int
-    #: None: everybody may do everything as often as he likes.
-    rates: Rates | None = None
 
 
 class Session:
@@ -105,10 +91,11 @@ class Session:
         self._mark = 0
         #: Streams for queries.
         self._asides: set[int] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._reminder = Reminder(self._look_again)
         self._unread = max(UNREAD, 4 * house.backlog)
         self._driver = Driver(link, self._connection, self._on_events, unread=self._unread)
         self._outlet = Outlet(number, self._connection, self._driver, house.backlog)
+        self._transfers = Transfers(number, self._driver, house.transfers)
 
     # For the router
 
@@ -127,8 +114,7 @@ class Session:
 
     def drain(self, reason: str) -> None:
         """Announce that the server is about to stop."""
-        if self._connection.state is State.READY and self.version > 1:
-            self._outlet.send(Goaway(code=int(Code.DRAINING), reason=reason), _UNASKED)
+        self._outlet.announce_end(reason)
         self._parting = Code.DRAINING, reason
         self._next()
 
@@ -140,11 +126,16 @@ class Session:
                 case Received(None, envelope) if isinstance(envelope.pdu, Pdu):
                     # A datagram: what does not fit now is dropped, and nobody hears of it.
                     if self._actor.user is not None and self._queue.running < self._connection.limits.pipeline:
-                        self._start(envelope.pdu, _UNASKED)
+                        self._start(envelope.pdu, UNASKED)
                 case Received(sid, envelope) if isinstance(envelope.pdu, Pdu):
                     self._received(envelope.pdu, Request(sid, envelope.id, requests.size(envelope.pdu)))
+                case RawReceived(sid, data):
+                    self._transfers.raw(sid, data)
+                case Writable(sid):
+                    self._transfers.writable(sid)
                 case Ended(sid, code):
                     self._asides.discard(sid)
+                    self._transfers.ended(sid, code)
                     self._missed(self._outlet.ended(sid, code))
                 case Established():
                     self._settle()
@@ -158,6 +149,7 @@ class Session:
                 self._negotiated(pdu)
             case Bye():
                 self._parting = Code.NO_ERROR, pdu.reason or "bye"
+                self._transfers.leave()
                 self._next()
             case Ping():
                 # A client that wants no events is behind, and knows it.
@@ -173,12 +165,20 @@ class Session:
             case StreamOpen() if pdu.kind is not Purpose.ROOM:
                 if request.sid is not None:
                     self._asides.add(request.sid)
+            case FileAck():
+                self._transfers.acknowledged(pdu)
+            case GetFile() | FileHeader() if not self._transfers.asks(pdu, request, welcome=self._parting is None):
+                pass
             case _ if not self._queue.fits(request):
-                self._outlet.refuse(Refused(Code.RATE_LIMITED, retry_after=1000), request)
+                self._refuse(Refused(Code.RATE_LIMITED, retry_after=1000), request)
             case _:
                 self._outlet.expect(request.sid)
                 self._queue.add(pdu, request, aside=request.sid in self._asides)
                 self._next()
+
+    def _refuse(self, refusal: Refused, request: Request) -> None:
+        self._transfers.refused(request.sid)
+        self._outlet.refuse(refusal, request)
 
     def _negotiated(self, pdu: VersionRequest) -> None:
         version = self._connection.version or 0
@@ -192,9 +192,9 @@ class Session:
         log.info("closed", extra={"session": self.id, "user": user, "code": describe(code), "reason": reason})
         self._house.router.remove(self)
         self.over.set_result(None)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._reminder.stop()
         self._queue.clear()
+        self._transfers.close()
         told = self._parting[1] if self._parting else reason
         self._happened(Departed(told or describe(code)))
 
@@ -207,11 +207,14 @@ class Session:
             waiting = queue.take(self._wait)
             if waiting is None:
                 if queue.delay < inf:
-                    self._remind(queue.delay)
+                    self._reminder.within(queue.delay)
                 break
             self._start(*waiting)
-        if not queue.running and not queue:
-            self._leave_when_done()
+        if queue.running or queue or self._transfers or self._parting is None or self._connection.closing is not None:
+            return
+        code, reason = self._parting
+        self._outlet.say_goodbye(reason)
+        self._driver.close(code, reason)
 
     def _wait(self, pdu: Pdu) -> float:
         """In how many seconds a request may start; never, before what it waits for has happened."""
@@ -232,9 +235,9 @@ class Session:
         if isinstance(pdu, StreamOpen):
             self._open_room(pdu, request)
         elif handler is None or not self._house.open:
-            self._outlet.refuse(Refused(Code.UNSUPPORTED if self._house.open else Code.DRAINING), request)
+            self._refuse(Refused(Code.UNSUPPORTED if self._house.open else Code.DRAINING), request)
         elif wait > 0:
-            self._outlet.refuse(Refused(Code.RATE_LIMITED, retry_after=int(wait * 1000) + 1), request)
+            self._refuse(Refused(Code.RATE_LIMITED, retry_after=int(wait * 1000) + 1), request)
         else:
             self._allowance.charge(pdu)
             self._queries += cost is Cost.QUERY
@@ -262,13 +265,13 @@ class Session:
         handler = self._house.dispatch.request(type(event))
         if event is None or handler is None or not self._connection.established or not self._house.open:
             return
-        self._run(handler, self._actor, event, _UNASKED)
+        self._run(handler, self._actor, event, UNASKED)
 
     def _happened(self, event: Arrived | Departed | Lagging) -> None:
         if not self._house.open:
             return
         for handler in self._house.dispatch.all(type(event)):
-            self._run(handler, self._actor, event, _UNASKED)
+            self._run(handler, self._actor, event, UNASKED)
 
     def _run(self, handler: Handler, actor: Actor, pdu: object, request: Request) -> None:
         # Tidings are for others, and wait for their time: they hold up nothing that the client asks for.
@@ -288,7 +291,7 @@ class Session:
             if pdu is self._settling:
                 self._driver.fail(refusal.code, refusal.text)
             else:
-                self._outlet.refuse(refusal, request)
+                self._refuse(refusal, request)
         except Exception:
             # A bug of ours must not hang the request or touch the others (hostile Q27).
             log.exception("handler failed", extra={"session": self.id, "pdu": type(pdu).__name__})
@@ -304,7 +307,6 @@ class Session:
 
     def _carry_out(self, effects: Effects, request: Request, *, own: bool) -> None:
         answered = not own or request.id is None
-        admit: Admit | None = None
         for effect in effects:
             match effect:
                 case Reply(pdu) if own:
@@ -317,7 +319,6 @@ class Session:
                     self._house.router.deliver(effect)
                 case Admit() if not self.over.done():
                     self._begin(effect)
-                    admit = effect
                 case Settle(event) if not self.over.done():
                     self._settling = event
                     self._settle()
@@ -327,7 +328,13 @@ class Session:
                 case Then(actor, pdu):
                     handler = self._house.dispatch.request(type(pdu))
                     assert handler is not None
-                    self._run(handler, actor, pdu, _UNASKED)
+                    self._run(handler, actor, pdu, UNASKED)
+                case Serve() | Receive() if own:
+                    # It runs by itself from now on, and holds up no other request.
+                    self._outlet.expect(request.sid)
+                    task = self._transfers.begin(effect, request, self._house.tasks)
+                    task.add_done_callback(partial(self._transferred, replace(request, size=0)))
+                    answered = True
                 case Disown() if own:
                     self._link.disown()
                 case Close(code, reason, session):
@@ -336,13 +343,25 @@ class Session:
         if not answered:
             self._outlet.send(Ok(), request)
         self._watch()
-        if admit is not None:
-            self._admit(admit)
+        for effect in effects:
+            if isinstance(effect, Admit) and not self.over.done():
+                self._admit(effect)
+
+    def _transferred(self, request: Request, task: asyncio.Task[Uploaded | None]) -> None:
+        """A file has run. What came of an upload is recorded, which answers its request."""
+        uploaded = None if task.cancelled() else task.result()
+        handler = self._house.dispatch.request(Uploaded)
+        if uploaded is not None and handler is not None and self._house.open:
+            self._run(handler, self._actor, uploaded, request)
+        else:
+            self._outlet.answered(request.sid)
+            self._next()
 
     def _begin(self, admit: Admit) -> None:
         """The session is somebody's: what follows is sent to him."""
         self._actor = replace(self._actor, user=admit.user, address=self._link.peer)
         self._allowance.admitted(admit.user)
+        self._transfers.user = admit.user
         self._link.authenticated(admit.user)
         self._outlet.feed.begin(admit.rooms)
 
@@ -358,36 +377,16 @@ class Session:
         if self.version == 1:
             self._missed(self._outlet.feed.sent)
 
-    def _leave_when_done(self) -> None:
-        if self._parting is None or self._connection.closing is not None:
-            return
-        code, reason = self._parting
-        if self.version == 1 and self._connection.state is State.READY:
-            # Version 1 knows no GOAWAY, and ignores what follows a BYE: it comes behind the last answer.
-            self._outlet.send(Bye(reason=reason), _UNASKED)
-        self._driver.close(code, reason)
-
     # Slow clients
 
     def _watch(self) -> None:
         """A hole that the feed has left is looked at again soon."""
         if self._outlet.feed.behind and not self._outlet.feed.held:
-            self._remind(_RECHECK)
-
-    def _remind(self, seconds: float) -> None:
-        """Look again after so many seconds, or sooner."""
-        at = self._loop.time() + seconds
-        if self.over.done() or (self._timer is not None and self._timer.when() <= at):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._look_again)
+            self._reminder.within(_RECHECK)
 
     def _look_again(self) -> None:
         """Tell a client that can take more again what he missed, and serve what waits."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._reminder.cancel()
         if self._actor.user is not None:
             self._missed(self._outlet.feed.recover())
         self._watch()

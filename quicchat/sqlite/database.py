@@ -13,9 +13,10 @@ from typing import Final
 
 from quicchat.errors import UsageError
 
-#: "Quic" and "QuiC": tell our files, a server's and a client's, from those of other programs that use SQLite.
+#: "Quic", "QuiC" and "QuiF": tell our files, a server's, a client's and a shared folder's, from those of others.
 SERVER_FILE: Final = 0x51756963
 CLIENT_FILE: Final = 0x51756943
+INDEX_FILE: Final = 0x51756946
 EXIT_CODE: Final = 3
 #: Larger files are not searched for damage at every start: reading a gigabyte takes seconds.
 CHECKED_BYTES: Final = 256 * 1024 * 1024
@@ -28,6 +29,10 @@ WAL_PAGES: Final = 4_000
 _OWNER_ONLY: Final = 0o600
 #: The least size of a page; SQLite takes a file of a few bytes for an empty database, and would overwrite it.
 _SMALLEST: Final = 512
+
+
+class Unreadable(UsageError):
+    """The file is of no use to this program: damaged, no database at all, or of a newer one."""
 
 
 def migrations(package: str) -> list[str]:
@@ -47,7 +52,7 @@ def open_database(
     """The connection that writes and those that only read; the file is made where there is none, checked, and
     brought to the present schema.
 
-    Raises UsageError where the file cannot be used; nothing in it is changed then.
+    Raises UsageError where the file cannot be used, Unreadable where it never will be; nothing in it is changed then.
     """
     if sqlite3.sqlite_version_info < LEAST_SQLITE:
         least = ".".join(map(str, LEAST_SQLITE))
@@ -122,7 +127,7 @@ def _check(connection: sqlite3.Connection, path: Path, known: int, own: int) -> 
     if application != own and (application or version or tables):
         raise UsageError(f"{path} belongs to another program: name another file", EXIT_CODE)
     if version > known:
-        raise UsageError(
+        raise Unreadable(
             f"{path} was written by a newer quicchat (schema {version}, this one knows {known}): "
             "update quicchat, or name another file",
             EXIT_CODE,
@@ -181,13 +186,13 @@ def _explained(path: Path, error: sqlite3.Error) -> UsageError:
     return _unusable(path, str(error))
 
 
-def _foreign(path: Path) -> UsageError:
-    return UsageError(f"{path} is not a database: name another file, or move this one away", EXIT_CODE)
+def _foreign(path: Path) -> Unreadable:
+    return Unreadable(f"{path} is not a database: name another file, or move this one away", EXIT_CODE)
 
 
-def _damaged(path: Path, detail: str) -> UsageError:
+def _damaged(path: Path, detail: str) -> Unreadable:
     line = " ".join(detail.split())[:120]
-    return UsageError(f"{path} is damaged ({line}): restore a backup, or move it away to start afresh", EXIT_CODE)
+    return Unreadable(f"{path} is damaged ({line}): restore a backup, or move it away to start afresh", EXIT_CODE)
 
 
 def _unusable(path: Path, reason: str) -> UsageError:

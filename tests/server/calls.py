@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any
 
 from hypothesis import strategies as st
 
 from quicchat.errors import Refused
-from quicchat.server.model import ASIDE_TIME, Word
-from quicchat.wire.chapters.messages import Kind, Post, Window
+from quicchat.server.model import ABANDONED, Quota, Upload, Word
+from quicchat.wire import leaves
+from quicchat.wire.chapters.messages import WHOLE, Kind, Post, Window
 from quicchat.wire.chapters.rooms import EPHEMERAL, INVITE_ONLY, Rank
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User
 from tests.server.stores import Store, credentials
@@ -22,20 +22,21 @@ ROOMS = [Room(name) for name in ("hall", "attic", GENERAL, ANNOUNCEMENTS, "@alic
 # Few choices a call: an example has room for many calls only where each costs little. Drawn by their numbers,
 # because Hypothesis writes strategies out in full.
 CIDS = [bytes([number] * 16) for number in range(60)]
-WHOLE_BODY = b"long" * 700
-POSTS = [
-    Post(cid=CIDS[0], **fields)
-    for fields in (
-        {"text": "a"},
-        {"text": "a", "kind": Kind.TEXT, "topic": "t"},
-        {"text": "a", "kind": Kind.EMOTE},
-        {"text": "", "reply": 3, "refs": (1, 2), "mentions": ("bob",), "sent": 2**53},
-        {"text": "gr\u00fc\u00df " * 40, "expires": 1, "extra": {33: [1, b"x"]}},
-        {"text": "b", "extra": {2 * number + 33: 0 for number in range(50)}},
-        {"text": "a b", "mentions": ("alice", "bob", "bob", "nobody")},
-        {"text": "a", "attachments": ((sha256(WHOLE_BODY).digest(), len(WHOLE_BODY), "x"),)},
-    )
-]
+FILES = [(leaves.of(data, 4_096)[0], len(data)) for data in (b"a" * 5_000, b"b" * 70, b"c" * 100, b"")]
+_FIELDS: tuple[dict[str, Any], ...] = (
+    {"text": "a"},
+    {"text": "a", "kind": Kind.TEXT, "topic": "t"},
+    {"text": "a", "kind": Kind.EMOTE},
+    {"text": "", "reply": 3, "refs": (1, 2), "mentions": ("bob",), "sent": 2**53},
+    {"text": "gr\u00fc\u00df " * 40, "expires": 1, "extra": {33: [1, b"x"]}},
+    {"text": "b", "extra": {2 * number + 33: 0 for number in range(50)}},
+    {"text": "a b", "mentions": ("alice", "bob", "bob", "nobody")},
+    *({"text": "a", "kind": Kind.FILE, "attachments": ((*each, "x", "n", 0),)} for each in FILES),
+    {"text": "a", "kind": Kind.FILE, "attachments": ((*FILES[0], "x", "n", 1), (*FILES[1], "y", "", 2))},
+    {"text": "a", "attachments": ((*FILES[0], WHOLE, "", 0),)},
+    {"text": "a", "attachments": ((FILES[0][0], 9, "x", "", 0),)},
+)
+POSTS = [Post(cid=CIDS[0], **fields) for fields in _FIELDS]
 ABOUT = [
     Post(cid=CIDS[0], kind=kind, text=text)
     for kind, text in (
@@ -50,8 +51,10 @@ WORDS = [(Word(parts=("a",)),), (Word(parts=("a",), prefix=True), Word(parts=("b
 
 users, devices = st.sampled_from(USERS), st.sampled_from(DEVICES)
 # Indexes, because what stands there is long to print.
+files = st.integers(0, 3).map(lambda number: FILES[number][0])
 cids = st.integers(0, len(CIDS) - 1).map(lambda number: CIDS[number])
 rooms = st.sampled_from(ROOMS + 3 * ROOMS[:1] + 3 * [GENERAL])
+ages = st.integers(0, 9) | st.integers(ABANDONED, ABANDONED + 9)
 times, places = st.integers(0, 9), st.integers(0, 12) | st.just(2**53)
 posts = st.builds(lambda number, cid: replace(POSTS[number], cid=cid), st.integers(0, len(POSTS) - 1), cids)
 abouts = st.builds(
@@ -87,14 +90,12 @@ def talk() -> st.SearchStrategy[Call]:
     )
 
 
-def pieces() -> st.SearchStrategy[Call]:
-    """Pieces of one body, most of them in order, so that some of them are whole."""
-    return st.builds(
-        _put_body,
-        users,
-        st.sampled_from([(0, 1_400), (0, 1_400), (1_400, 1_400), (1_400, 1_400), (1_400, 1_401), (1_000, 20), (1, 0)]),
-        st.sampled_from([0, 0, 0, 0, 1]),
-        st.sampled_from([1, 1, ASIDE_TIME + 5]),
+def uploads() -> st.SearchStrategy[Call]:
+    """What becomes of a few files, of which some are whole and some are named."""
+    return st.one_of(
+        st.builds(_offer, users, st.integers(0, 3), st.sampled_from([0, 0, 0, 1]), st.none() | rooms, rarely, times),
+        st.builds(_received, users, st.integers(0, 3), st.integers(1, 5), times),
+        st.builds(_cancel, users, files),
     )
 
 
@@ -115,7 +116,7 @@ def changes() -> st.SearchStrategy[Call]:
 
 
 def anything() -> st.SearchStrategy[Call]:
-    return talk() | talk() | receipts() | changes() | pieces()
+    return talk() | talk() | receipts() | changes() | uploads()
 
 
 def rules() -> st.SearchStrategy[Call]:
@@ -236,11 +237,62 @@ def _append_many(user: User, device: Device, asked: list[tuple[Room, Post]], at:
     return Call(f"append_many {user} {[(room, said.kind, said.refs, said.text) for room, said in asked]}", make)
 
 
-def _put_body(user: User, part: tuple[int, int], flaw: int, at: int) -> Call:
-    offset, length = part
-    data = bytes(flaw) + WHOLE_BODY[offset + flaw : offset + length]
-    facts = (sha256(WHOLE_BODY).digest(), len(WHOLE_BODY), offset, data)
-    return Call(f"put {user} {part} {flaw} {at}", lambda store: store.log.put_body(user, *facts, at=at))
+def _offer(user: User, number: int, flaw: int, room: Room | None, operator: bool, at: int) -> Call:
+    file, size = FILES[number]
+    quota = Quota(size=5_100, files=3, uploads=2)
+    facts: dict[str, Any] = {"room": room, "operator": operator, "quota": quota, "at": at}
+    return Call(
+        f"offer {user} {number} {flaw} {room} {operator}",
+        lambda store: store.files.offer(user, file, size + flaw, 4_096, **facts),
+    )
+
+
+def _received(user: User, number: int, place: int, at: int) -> Call:
+    file, size = FILES[number]
+    upload = Upload(file=file, size=size, chunk=4_096, whole=False, place=place)
+    return Call(f"received {user} {number} {place}", lambda store: store.files.received(user, upload, at=at))
+
+
+def sharing(user: User, number: int, room: Room, parts: tuple[bool, bool], cid: bytes) -> list[Call]:
+    """Offers a file, brings all of it if so wanted, names it, and takes that back if so wanted."""
+    brings, regrets = parts
+    row = (*FILES[number], "x", "n", 0)
+    calls = [_offer(user, number, 0, None, False, 1)]
+    calls += [arrival(user, number, 1)] if brings else []
+    calls += [_append(room, user, DEVICES[0], Post(cid=cid, kind=Kind.FILE, text="f", attachments=(row,)), 1)]
+
+    async def regret(store: Store) -> Any:
+        head = (await store.rooms.info(room, user)).head
+        back = Post(cid=cid[::-1], kind=Kind.RETRACT, text="", refs=(head,))
+        return await store.log.append(room, user, DEVICES[0], back, at=1)
+
+    return calls + ([Call(f"regret {room}", regret)] if regrets else [])
+
+
+def arrival(user: User, number: int, at: int) -> Call:
+    """All of what a user uploads is here, wherever that is."""
+
+    async def make(store: Store) -> None:
+        upload = await store.files.uploading(user, FILES[number][0])
+        await store.files.received(user, upload, at=at)
+
+    return Call(f"arrival {user} {number}", make)
+
+
+def _cancel(user: User, file: bytes) -> Call:
+    return Call(f"cancel {user} {file[:2].hex()}", lambda store: store.files.cancel(user, file))
+
+
+def collection(before: int, limit: int) -> Call:
+    """What may go, and that it is gone, unless the limit is odd."""
+
+    async def make(store: Store) -> Any:
+        found = await store.files.unused(before=before, limit=limit)
+        if limit % 2 == 0:
+            await store.files.removed([each.place for each in found])
+        return found
+
+    return Call(f"unused {before} {limit}", make)
 
 
 def _receipt(

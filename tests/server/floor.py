@@ -23,15 +23,18 @@ from quicchat.server.effects import (
     Settle,
     Tell,
     Tidings,
+    Uploaded,
 )
 from quicchat.server.feed import BUDGET
 from quicchat.server.handler import Dispatch, handles
+from quicchat.server.house import House
 from quicchat.server.model import Actor, SessionId
 from quicchat.server.rates import Rates
 from quicchat.server.router import Router
-from quicchat.server.session import House, Session
+from quicchat.server.session import Session
 from quicchat.wire import codec
 from quicchat.wire.chapters.accounts import AuthOk, AuthResponse, AuthStart, Resume, Resumed, Signup
+from quicchat.wire.chapters.files import FileHeader, GetFile
 from quicchat.wire.chapters.messages import History, Kind, Message, Post, PostMany, Receipt
 from quicchat.wire.chapters.presence import Typing
 from quicchat.wire.chapters.rooms import Join, Leave, RoomHead
@@ -76,7 +79,7 @@ class Script:
     async def happen(self, actor: Actor, pdu: object) -> Effects:
         return await self._do(actor, pdu)
 
-    @handles(Post, PostMany, Receipt, History, Join, Leave, Typing)
+    @handles(Post, PostMany, Receipt, History, Join, Leave, Typing, GetFile, FileHeader, Uploaded)
     async def serve(self, actor: Actor, pdu: object) -> Effects:
         return await self._do(actor, pdu)
 

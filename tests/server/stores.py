@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from quicchat.errors import Code, Refused
-from quicchat.server.model import Credentials, Head
-from quicchat.server.ports import Accounts, Log, Rooms
+from quicchat.server.model import Credentials, Head, Quota, Upload
+from quicchat.server.ports import Accounts, Files, Log, Rooms
 from quicchat.wire.chapters.messages import Kind, Message, Post, Window
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.codec import decode_body
@@ -22,15 +22,19 @@ ALICE, BOB, CAROL = User("alice"), User("bob"), User("carol")
 PHONE, LAPTOP, TABLET = Device(b"phone" + bytes(11)), Device(b"laptop" + bytes(10)), Device(b"tablet" + bytes(10))
 HALL = Room("hall")
 PLENTY = 1 << 30
+FILE, OTHER, THIRD = (bytes([number]) * 32 for number in (1, 2, 3))
+#: Bytes of a file, unless told otherwise.
+SIZE = 10_000
 _cids = itertools.count(1)
 
 
 class Store(Protocol):
-    """Three ports over one database."""
+    """Four ports over one database."""
 
     accounts: Accounts
     rooms: Rooms
     log: Log
+    files: Files
 
     async def close(self) -> None: ...
 
@@ -136,3 +140,42 @@ async def head_of(store: Store, user: User, device: Device, room: Room) -> Head:
     """Where a device stands in a room, as its next login is told."""
     (found,) = [head for head in await store.accounts.admit(user, device, "x", at=1) if head.room == room]
     return found
+
+
+async def offer(
+    store: Store, user: User, file: bytes, size: int = SIZE, *, chunk: int = 4_096, at: int = 1, **fields: Any
+) -> Upload:
+    """Offer a file to nobody in particular, unless told otherwise."""
+    asked = {"room": None, "quota": Quota(size=1 << 40, files=99, uploads=99), "at": at, **fields}
+    return await store.files.offer(user, file, size, chunk, **asked)
+
+
+async def upload(store: Store, user: User, file: bytes = FILE, size: int = SIZE, *, at: int = 1) -> Upload:
+    """Offer a file and bring all of it."""
+    await store.files.received(user, await offer(store, user, file, size, at=at), at=at)
+    return await store.files.readable(user, file)
+
+
+def naming(*files: bytes, size: int = SIZE, media_type: str = "text/plain", **fields: Any) -> Any:
+    rows = tuple((file, size, media_type, f"{file[0]}.txt", 5) for file in files)
+    return post("beginning", attachments=rows, **fields)
+
+
+async def name(store: Store, room: Room, user: User, *files: bytes, **fields: Any) -> Message:
+    """Post a message that names files."""
+    said = naming(*files, **{"kind": Kind.FILE, **fields})
+    return (await store.log.append(room, user, PHONE, said, at=1)).message
+
+
+async def reads(store: Store, user: User, file: bytes = FILE) -> Upload | None:
+    """What a user may read, None for nothing."""
+    outcome = await refusal(store.files.readable(user, file))
+    assert outcome in (None, Code.NO_SUCH_FILE)
+    return None if outcome else await store.files.readable(user, file)
+
+
+async def forgotten(store: Store, before: int, limit: int = 99) -> list[int]:
+    """The places whose bytes may go; they are said to be gone."""
+    places = [each.place for each in await store.files.unused(before=before, limit=limit)]
+    await store.files.removed(places)
+    return places

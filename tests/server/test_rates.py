@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quicchat.config.settings import ServerConfig, settings
 from quicchat.errors import Code
 from quicchat.protocol.events import Datagram
 from quicchat.server import rates
-from quicchat.server.rates import COSTS, Bucket, Cost, Rates
+from quicchat.server.rates import Bucket, Rates
 from quicchat.server.requests import HELD
 from quicchat.transport.driver import UNREAD
 from quicchat.wire import codec
@@ -24,7 +21,6 @@ from quicchat.wire.chapters.presence import Typing
 from quicchat.wire.chapters.rooms import Join
 from quicchat.wire.chapters.session import Bye, Error, Ok, Ping, Pong, Purpose, StreamOpen
 from quicchat.wire.names import GENERAL, User
-from quicchat.wire.registry import REGISTRY, Role
 from tests.protocol.line import QUERY, START
 from tests.server.floor import Guest, floor, idle
 from tests.server.house import play, refusal, world
@@ -78,32 +74,6 @@ def test_nobody_gets_more_than_his_rate(rate: float, burst: int, steps: list[tup
         spent += cost
         last = max(last, cost)
         assert spent <= burst + rate * now + max(0, last - burst) + 1e-3
-
-
-def test_every_request_of_rooms_and_messages_has_a_price() -> None:
-    """[8.3-1] Z6: what costs a store or other people something is counted; the rest is named here."""
-    free = {"VERSION_REQUEST", "PONG", "ERROR", "OK", "BYE", "ECHO", "STREAM_OPEN", "AUTH_RESPONSE"}
-    assert {cls.SPEC.name for cls in REGISTRY.sent_by(Role.CLIENT) if cls not in COSTS} == free
-
-
-def test_the_table_of_the_specification_is_that_of_the_code() -> None:
-    """[8.3-1]: what chapter 8 says about rates is what the server does unless it is told otherwise."""
-    text = (Path(__file__).parents[2] / "spec/08-limits.md").read_text()
-    rows = re.findall(r"^\| ([a-zA-Z_]+)\b.*\| (\d+) \| (\d+) \| [\w ]+ \|$", text, re.MULTILINE)
-    config = {setting.name: setting.default for setting in settings(ServerConfig)}
-    wanted = {
-        "messages": (config["rate"], config["burst"]),
-        "rooms": rates._USUAL[Cost.DIRECTORY],
-        "RECEIPT": rates._USUAL[Cost.RECEIPT],
-        "queries": rates._USUAL[Cost.QUERY],
-        "digests": rates._USUAL[Cost.DIGEST],
-        "PRESENCE_SET": rates._USUAL[Cost.PRESENCE],
-        "TYPING": rates._USUAL[Cost.EPHEMERAL],
-        "logins": rates._USUAL[Cost.LOGIN],
-        "sign": rates._USUAL[Cost.SIGN_UP],
-        "connections": rates._USUAL[Cost.CONNECT],
-    }
-    assert {name: (int(rate), int(burst)) for name, rate, burst in rows} == wanted
 
 
 # Posts wait

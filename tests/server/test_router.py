@@ -22,6 +22,7 @@ from quicchat.wire.chapters.rooms import Invite
 from quicchat.wire.digest import digest
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room, User, direct
 from quicchat.wire.registry import Pdu
+from tests.frames import frames
 
 R1, R2 = Room("r1"), Room("r2")
 ALICE, BOB, EVE = User("alice"), User("bob"), User("eve")
@@ -196,7 +197,7 @@ def test_an_old_client_hears_what_he_can_understand() -> None:
     assert [each.kind for each in old.heard if isinstance(each, Message)] == [Kind.NOTICE]
     assert len(old.heard) == 1
     assert len(new.heard) == 3
-    (data,) = frame.FrameReader().feed(old.frames[0])
+    (data,) = frames(old.frames[0])
     assert codec.decode(data, version=1).pdu == in_version_1(emote)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +20,28 @@ from quicchat.wire.chapters.messages import Window
 from quicchat.wire.chapters.rooms import EPHEMERAL
 from quicchat.wire.names import Device, Room, User
 from tests.server.calls import (
+    FILES,
     ROOMS,
     USERS,
-    WHOLE_BODY,
     WORDS,
     Call,
+    ages,
     anything,
+    arrival,
     changes,
     cids,
+    collection,
     devices,
     join_of,
-    pieces,
     places,
+    rarely,
     receipts,
     rooms,
+    sharing,
     sign_up_of,
+    times,
     token_of,
+    uploads,
     users,
     windows,
 )
@@ -64,6 +69,7 @@ class Twins(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.memory, self.sqlite = MemoryStore(), open_store(self.path, readers=1)
         self.seen: set[tuple[User, Device]] = set()
+        self.shared = 0
         for number, user in enumerate(sorted(known)):
             self.same(sign_up_of(user, 1, 1).make)
             self.same(join_of(ROOMS[0], user, EPHEMERAL, None, False, False, bytes([200 + number] * 16), 1).make)
@@ -78,7 +84,7 @@ class Twins(RuleBasedStateMachine):
         expected = self.runner.run(outcome(make(self.memory)))
         assert self.runner.run(outcome(make(self.sqlite))) == expected
 
-    @rule(call=st.deferred(changes) | st.deferred(pieces))
+    @rule(call=st.deferred(changes) | st.deferred(uploads))
     def alone(self, call: Call) -> None:
         self.same(call.make)
         self.note(call)
@@ -127,10 +133,21 @@ class Twins(RuleBasedStateMachine):
         self.same(lambda store: _paged(store, user, words, room, limit))
         self.same(lambda store: _all_found(store, user, words))
 
-    @rule(room=rooms, user=users, seq=places, offset=st.integers(0, 3_000), limit=st.integers(1, 2_000))
-    def body(self, room: Room, user: User, seq: int, offset: int, limit: int) -> None:
-        digest = sha256(WHOLE_BODY).digest()
-        self.same(lambda store: store.log.body(room, user, seq, digest, offset, limit=limit))
+    @rule(asked=st.lists(st.tuples(users, st.integers(0, 3), rooms, st.tuples(st.booleans(), rarely)), min_size=3))
+    def share(self, asked: list[tuple[User, int, Room, tuple[bool, bool]]]) -> None:
+        for user, number, room, parts in asked:
+            self.shared += 1
+            for call in sharing(user, number, room, parts, b"shared" + self.shared.to_bytes(10)):
+                self.same(call.make)
+
+    @rule(user=users, number=st.integers(0, 3), at=times)
+    def arrive(self, user: User, number: int, at: int) -> None:
+        self.same(arrival(user, number, at).make)
+
+    @rule(room=rooms, user=users, before=st.none() | places, limit=st.integers(1, 4), age=ages, many=st.integers(1, 6))
+    def files(self, room: Room, user: User, before: int | None, limit: int, age: int, many: int) -> None:
+        self.same(lambda store: store.files.listed(room, user, before=before, limit=limit))
+        self.same(collection(age, many).make)
 
     @rule(user=users, after=st.none() | rooms, room=rooms, past=st.none() | users, limit=st.integers(1, 3))
     def lists(self, user: User, after: Room | None, room: Room, past: User | None, limit: int) -> None:
@@ -181,6 +198,9 @@ async def _state(store: Store, seen: set[tuple[User, Device]]) -> list[Any]:
         asks += [outcome(store.rooms.neighbours(user)), outcome(store.accounts.devices(user, limit=9))]
         asks += [outcome(store.log.progress(room, user)) for room in ROOMS[:4]]
         asks += [outcome(store.log.targets(user, after=None, limit=99))]
+        asks += [outcome(store.files.readable(user, file)) for file, _ in FILES]
+        asks += [outcome(store.files.uploading(user, file)) for file, _ in FILES]
+        asks += [outcome(store.files.listed(room, user, before=None, limit=99)) for room in ROOMS[:5]]
     asks += [outcome(store.log.holding(room, 4)) for room in ROOMS[:3]]
     return await asyncio.gather(*asks)
 

@@ -15,7 +15,7 @@ from quicchat.errors import UsageError
 from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.sqlite import database
 from quicchat.wire.names import GENERAL
-from tests.server.stores import ALICE, post, run, say, sign_up, whole_log
+from tests.server.stores import ALICE, post, run, say, sign_up, upload, whole_log
 
 NOBODY = 65_534
 
@@ -248,6 +248,22 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pyte
         run(filled_again.close())
     assert told(path, "SELECT * FROM more") == [("a;b", "a;b")]
     assert told(path, "PRAGMA user_version") == [(len(first) + 2,)]
+
+
+def test_a_store_with_long_bodies_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D6: what was put aside as a body, and never was in a release, is gone; all else is there."""
+    path = tmp_path / "store.db"
+    scripts = database.migrations("quicchat.server.adapters.store_sqlite")
+    with monkeypatch.context() as patch:
+        patch.setattr("quicchat.server.adapters.store_sqlite.migrations", lambda _: scripts[:6])
+        filled(path, 3)
+    put = "INSERT INTO body (id, user, digest, size, held, at) VALUES (1, 'alice', zeroblob(32), 2, 2, 1)"
+    told(path, put, "INSERT INTO piece VALUES (1, 0, x'0102')")
+    opened = open_store(path)
+    assert len(run(whole_log(opened, GENERAL, ALICE))) == 4
+    assert run(upload(opened, ALICE)).whole
+    run(opened.close())
+    assert told(path, "SELECT name FROM sqlite_schema WHERE name IN ('body', 'piece')") == []
 
 
 @pytest.mark.parametrize("broken", ["INSERT INTO nowhere VALUES (1);\n", "CREATE TABLE other (\n);\n"])

@@ -12,7 +12,18 @@ from quicchat.server.handler import handles
 from quicchat.server.model import Actor, Policy, SessionId, Stored
 from quicchat.server.ports import Clock, Log, Roster
 from quicchat.wire import codec
-from quicchat.wire.chapters.messages import POSTABLE, SAID, Kind, Message, Post, Posted, PostMany, Recipient
+from quicchat.wire.chapters.messages import (
+    LONGEST,
+    POSTABLE,
+    SAID,
+    WHOLE,
+    Kind,
+    Message,
+    Post,
+    Posted,
+    PostMany,
+    Recipient,
+)
 from quicchat.wire.chapters.session import Error, Ok
 from quicchat.wire.names import ANNOUNCEMENTS, PARROT, Device, Room, User, direct, parties
 
@@ -66,6 +77,7 @@ class Messages:
             raise Refused(Code.FORBIDDEN, "Only the server records such events.")
         if not pdu.text and kind is not Kind.RETRACT:
             raise Refused(Code.SCHEMA, "An empty message says nothing.")
+        self._check_files(kind, pdu)
         if kind in SAID:
             return room
         if len(pdu.refs or ()) != 1:
@@ -75,6 +87,14 @@ class Messages:
         if kind is not Kind.EDIT and (pdu.attachments or pdu.mentions):
             raise Refused(Code.SCHEMA, "Only what is said names somebody or has attachments.")
         return room
+
+    @staticmethod
+    def _check_files(kind: Kind, pdu: Post) -> None:
+        attachments = pdu.attachments or ()
+        if kind is Kind.FILE and not attachments:
+            raise Refused(Code.SCHEMA, "It must name a file.")
+        if any(media_type == WHOLE and size > LONGEST for _, size, media_type, _, _ in attachments):
+            raise Refused(Code.MSG_TOO_LARGE)
 
     def _addressed(self, actor: Actor, pdu: Post) -> Room:
         """The room a post is for. Raises Refused where it names none, two, or somebody else's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quicchat.errors import Code, Refused
+from quicchat.server.adapters.store_memory.files import detach
 from quicchat.server.adapters.store_memory.state import Place, State
 from quicchat.server.rules import blanked, check_about
 from quicchat.wire.chapters.messages import SAID, Kind, Message, Post
@@ -31,6 +32,7 @@ def apply(state: State, found: Place, message: Message) -> None:
     if message.kind is Kind.EDIT:
         found.edits.setdefault(target, []).append(message.seq)
     elif message.kind is Kind.RETRACT:
+        detach(found, (target, *found.edits.get(target, ())))
         for place in (target, *found.edits.get(target, ())):
             _blank(state, found, place)
 
@@ -42,5 +44,3 @@ def _blank(state: State, found: Place, place: int) -> None:
     state.said[User(message.sender), message.cid] = left
     for seat in found.seats.values():
         seat.named.discard(place)
-    for key in [key for key in found.bodies if key[0] == place]:
-        del found.bodies[key]

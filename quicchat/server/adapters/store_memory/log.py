@@ -7,18 +7,16 @@ from itertools import islice
 
 from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_memory import about as about_others
-from quicchat.server.adapters.store_memory import bodies, receipts, search
-from quicchat.server.adapters.store_memory.state import BODY_BYTES, EXTRA_PAIRS, Place, Seat, State
+from quicchat.server.adapters.store_memory import files, receipts, search
+from quicchat.server.adapters.store_memory.state import BODY_BYTES, EXTRA_PAIRS, State
 from quicchat.server.model import (
     Finds,
     Moved,
     Page,
-    Piece,
     Receipts,
     Stored,
     Target,
     Word,
-    is_party,
 )
 from quicchat.wire.chapters.messages import SAID, Kind, Post, Window, recorded
 from quicchat.wire.chapters.rooms import Rank
@@ -44,13 +42,13 @@ class MemoryLog:
             if (earlier.room, earlier.kind) != (room, kind) or earlier.text not in ("", post.text) or not about:
                 raise Refused(Code.CID_CONFLICT)
             return Stored(message=earlier, dup=True)
-        found = state.room_of(room, sender) or self._unopened(room, sender)
+        found = state.room_to_post(room, sender)
         if found.rank(sender) < Rank.MEMBER and not operator:
             raise Refused(Code.FORBIDDEN)
         place = len(found.log) + 1
         about_others.check(found, room, sender, post, operator=operator)
-        bodies.check(state, sender, post)
         message = recorded(post, room=room, epoch=found.epoch, seq=place, sender=sender, device=device, ts=at)
+        attached = files.attach(state, message)
         if len(post.extra or ()) > EXTRA_PAIRS or len(body := encode_body(message, version=2)) > BODY_BYTES:
             raise Refused(Code.MSG_TOO_LARGE)
         state.rooms.setdefault(room, found)
@@ -58,7 +56,8 @@ class MemoryLog:
         for user in {*(post.mentions or ())} - {sender}:
             if user in found.seats:
                 found.seats[User(user)].named.add(place)
-        bodies.own(state, found, message)
+        if attached:
+            found.attached[place] = attached
         about_others.apply(state, found, message)
         return stored
 
@@ -73,16 +72,6 @@ class MemoryLog:
             except Refused as refusal:
                 outcomes.append(refusal)
         return outcomes
-
-    def _unopened(self, room: Room, sender: User) -> Place:
-        """A direct-message room that is to come into being."""
-        names = room[1:].split(",") if room.startswith("@") else []
-        if len(names) != 2 or names != sorted(names) or not is_party(sender, room):
-            raise Refused(Code.NOT_MEMBER)
-        both = [User(name) for name in names]
-        if not all(user in self._state.accounts for user in both):
-            raise Refused(Code.NO_SUCH_USER)
-        return Place(seats={user: Seat(0, 0) for user in both})
 
     async def page(
         self, room: Room, user: User, *, window: Window, anchor: int, limit: int, budget: int, until: int = 0
@@ -151,21 +140,6 @@ class MemoryLog:
             raise Refused(Code.NO_SUCH_ROOM)
         rooms = [(name, found) for name, found in self._state.rooms_of(user) if room in (None, name)]
         return search.find(rooms, words, after, limit, budget)
-
-    async def put_body(self, user: User, digest: bytes, size: int, offset: int, data: bytes, *, at: int) -> None:
-        self._state.check_open()
-        bodies.put(self._state, user, digest, size, offset, data, at)
-
-    async def body(self, room: Room, user: User, seq: int, digest: bytes, offset: int, *, limit: int) -> Piece:
-        self._state.check_open()
-        found = self._state.room_of(room, user)
-        if found is None:
-            raise Refused(Code.NO_SUCH_ROOM)
-        if (whole := found.bodies.get((seq, digest))) is None:
-            raise Refused(Code.NO_SUCH_FILE)
-        if offset > len(whole):
-            raise Refused(Code.RANGE)
-        return Piece(size=len(whole), data=whole[offset : offset + limit])
 
 
 def _by_nearness(window: Window, anchor: int, head: int, limit: int, until: int) -> Sequence[int]:

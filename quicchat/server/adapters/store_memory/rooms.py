@@ -271,6 +271,7 @@ class MemoryRooms:
 def _end_if_empty(room: Place) -> None:
     if not room.seats and room.policy & EPHEMERAL:
         room.ended = True
+        room.attached.clear()
         room.invited.clear()
 
 

@@ -11,7 +11,9 @@ from quicchat.server.model import (
     ROOMS_EACH,
     Credentials,
     Stored,
+    Upload,
     is_governed,
+    is_party,
     is_standing,
 )
 from quicchat.wire.chapters.messages import Kind, Message
@@ -62,6 +64,31 @@ class Known:
     expires: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Blob:
+    """One content, or an upload that is to become it; `at` is when somebody last had to do with it."""
+
+    place: int
+    file: bytes
+    size: int
+    chunk: int
+    whole: bool
+    at: int
+
+    def upload(self) -> Upload:
+        return Upload(file=self.file, size=self.size, chunk=self.chunk, whole=self.whole, place=self.place)
+
+
+@dataclass(slots=True, eq=False)
+class Attached:
+    """A file that an event names, and what it calls it."""
+
+    blob: Blob
+    name: str
+    media_type: str
+    modified: int
+
+
 @dataclass(slots=True)
 class Place:
     topic: str = ""
@@ -75,9 +102,10 @@ class Place:
     #: Who is invited, and by whom.
     invited: dict[User, User] = field(default_factory=dict)
     secret: bytes | None = None
-    #: Which events correct a place, and the bodies that events name.
+    #: Which events correct a place.
     edits: dict[int, list[int]] = field(default_factory=dict)
-    bodies: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    #: Which files a place names.
+    attached: dict[int, list[Attached]] = field(default_factory=dict)
 
     def rank(self, user: User) -> Rank:
         return self.ranks.get(user, Rank.MEMBER)
@@ -98,17 +126,8 @@ class Place:
         return decode_body(Message, self.log[place - 1], version=2)
 
 
-@dataclass(slots=True)
-class Aside:
-    """What a user has put aside of a body, and when he last did."""
-
-    size: int
-    data: bytes
-    at: int
-
-
 class State:
-    """What the three ports share."""
+    """What the four ports share."""
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
@@ -117,7 +136,11 @@ class State:
         self.devices: dict[User, dict[Device, Known]] = {}
         self.rooms: dict[Room, Place] = {GENERAL: Place(), ANNOUNCEMENTS: Place()}
         self.said: dict[tuple[User, bytes], Message] = {}
-        self.aside: dict[tuple[User, bytes], Aside] = {}
+        self.last_place = 0
+        self.blobs: dict[int, Blob] = {}
+        self.uploads: dict[tuple[User, bytes], Blob] = {}
+        #: What is forgotten, while its bytes may still be there.
+        self.garbage: dict[int, Blob] = {}
 
     def check_open(self) -> None:
         if self.closed:
@@ -127,6 +150,19 @@ class State:
         """A room, for its members."""
         found = self.rooms.get(room)
         return found if found is not None and user in found.seats else None
+
+    def room_to_post(self, room: Room, sender: User) -> Place:
+        """A room of this user, or one of direct messages that is to come into being."""
+        return self.room_of(room, sender) or self._unopened(room, sender)
+
+    def _unopened(self, room: Room, sender: User) -> Place:
+        names = room[1:].split(",") if room.startswith("@") else []
+        if len(names) != 2 or names != sorted(names) or not is_party(sender, room):
+            raise Refused(Code.NOT_MEMBER)
+        both = [User(name) for name in names]
+        if not all(user in self.accounts for user in both):
+            raise Refused(Code.NO_SUCH_USER)
+        return Place(seats={user: Seat(0, 0) for user in both})
 
     def rooms_of(self, user: User) -> Iterator[tuple[Room, Place]]:
         """The rooms a user is in, by name."""

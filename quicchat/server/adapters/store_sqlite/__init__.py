@@ -7,9 +7,10 @@ import sqlite3
 from pathlib import Path
 
 from quicchat.server.adapters.store_sqlite.accounts import SqliteAccounts
+from quicchat.server.adapters.store_sqlite.files import SqliteFiles
 from quicchat.server.adapters.store_sqlite.log import SqliteLog
 from quicchat.server.adapters.store_sqlite.rooms import SqliteRooms
-from quicchat.server.ports import Accounts, Log, Rooms
+from quicchat.server.ports import Accounts, Files, Log, Rooms
 from quicchat.sqlite.database import migrations, open_database
 from quicchat.sqlite.reader import Reader
 from quicchat.sqlite.writer import Writer
@@ -18,7 +19,7 @@ __all__ = ["SqliteStore", "open_store"]
 
 
 class SqliteStore:
-    """Accounts, rooms and log over one database file."""
+    """Accounts, rooms, log and files over one database file."""
 
     def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
@@ -26,6 +27,7 @@ class SqliteStore:
         self.accounts: Accounts = SqliteAccounts(writer, reader)
         self.rooms: Rooms = SqliteRooms(writer, reader)
         self.log: Log = SqliteLog(writer, reader)
+        self.files: Files = SqliteFiles(writer, reader)
 
     async def close(self) -> None:
         """Finish what was asked; from now on everything is refused."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_sqlite import bodies, search
+from quicchat.server.adapters.store_sqlite import search
+from quicchat.server.adapters.store_sqlite.attachments import detach
 from quicchat.server.adapters.store_sqlite.events import encoded, event_at
 from quicchat.server.adapters.store_sqlite.ranks import rank_of
 from quicchat.server.rules import blanked, check_about
@@ -51,6 +52,7 @@ def apply(connection: sqlite3.Connection, number: int, message: Message) -> None
             "SELECT seq FROM edit WHERE room = ? AND epoch = ? AND target = ?", (number, message.epoch, target)
         )
         for seq in (target, *(seq for (seq,) in edits.fetchall())):
+            detach(connection, number, message.epoch, seq)
             _blank(connection, number, message.epoch, seq)
 
 
@@ -60,7 +62,6 @@ def _blank(connection: sqlite3.Connection, number: int, epoch: int, seq: int) ->
     if not message.text:
         return
     search.forget(connection, number, epoch, seq, message.text)
-    bodies.forget(connection, number, epoch, seq)
     for user in message.mentions or ():
         connection.execute(
             "DELETE FROM mention WHERE user = ? AND room = ? AND epoch = ? AND seq = ?", (user, number, epoch, seq)

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_sqlite import about, bodies, receipts, search
+from quicchat.server.adapters.store_sqlite import about, attachments, receipts, search
 from quicchat.server.adapters.store_sqlite.events import (
     FIRST,
     HEAD,
@@ -21,13 +21,13 @@ from quicchat.server.adapters.store_sqlite.events import (
     is_repeat,
     note_mentions,
 )
-from quicchat.server.adapters.store_sqlite.members import is_account, place
+from quicchat.server.adapters.store_sqlite.members import check_direct, place
 from quicchat.server.adapters.store_sqlite.ranks import MUTED, check_voice
-from quicchat.server.model import Finds, Moved, Page, Piece, Receipts, Stored, Target, Word
+from quicchat.server.model import Finds, Moved, Page, Receipts, Stored, Target, Word
 from quicchat.sqlite.reader import Reader
 from quicchat.sqlite.writer import Writer, one_by_one
 from quicchat.wire.chapters.messages import SAID, Message, Post, Window, recorded
-from quicchat.wire.names import Device, Room, User, direct, parties
+from quicchat.wire.names import Device, Room, User, parties
 
 _PLACES: Final = f"""
     SELECT json_group_array(json_array(asked.key, room.id, room.epoch, {HEAD}))
@@ -107,12 +107,6 @@ class SqliteLog:
             lambda connection: search.find(connection, user, words, room, after, limit, budget)
         )
 
-    async def put_body(self, user: User, digest: bytes, size: int, offset: int, data: bytes, *, at: int) -> None:
-        await self._writer.do(lambda connection: bodies.put(connection, user, digest, size, offset, data, at))
-
-    async def body(self, room: Room, user: User, seq: int, digest: bytes, offset: int, *, limit: int) -> Piece:
-        return await self._reader.ask(lambda connection: bodies.get(connection, room, user, seq, digest, offset, limit))
-
 
 def append_all(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[Stored | Refused]:
     """Append posts in their order: with two statements for all of them where nothing stands in the way.
@@ -131,7 +125,7 @@ def append_all(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[Sto
 
 
 def _is_plain(ask: _Ask) -> bool:
-    """Whether a post is about nothing else: no other event, and no body that was put aside."""
+    """Whether a post is about nothing else: no other event, and no file."""
     return ask.post.attachments is None and (ask.post.kind is None or ask.post.kind in SAID)
 
 
@@ -177,30 +171,21 @@ def _append(connection: sqlite3.Connection, ask: _Ask) -> Stored:
         return Stored(message=earlier, dup=True)
     found = place(connection, room, sender)
     if found is None:
-        _check_direct(connection, room, sender)
+        check_direct(connection, room, sender)
     elif not operator:
         check_voice(connection, found[0], sender)
     number, epoch, head = found or (None, 1, 0)
     about.check(connection, number, epoch, head, sender, post, operator=operator)
-    bodies.check(connection, sender, post.attachments or ())
     message = recorded(post, room=room, epoch=epoch, seq=head + 1, sender=sender, device=device, ts=at)
+    places = attachments.chosen(connection, message)
     body = encoded(message)
     if number is None:
         number = _open_direct(connection, room)
     connection.execute(INSERT + ROW, (number, epoch, head + 1, sender, post.cid, body))
     note_mentions(connection, number, message)
-    bodies.own(connection, sender, post.attachments or (), number, epoch, head + 1)
+    attachments.attach(connection, number, message, places)
     about.apply(connection, number, message)
     return Stored(message=message)
-
-
-def _check_direct(connection: sqlite3.Connection, room: Room, sender: User) -> None:
-    """Raises Refused unless the room is a direct message of this sender that has only to be opened."""
-    both = parties(room) or frozenset()
-    if sender not in both or len(both) > 2 or direct(min(both), max(both)) != room:
-        raise Refused(Code.NOT_MEMBER)
-    if not all(is_account(connection, user) for user in both):
-        raise Refused(Code.NO_SUCH_USER)
 
 
 def _open_direct(connection: sqlite3.Connection, room: Room) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
+from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_sqlite.events import HEAD, record
 from quicchat.server.adapters.store_sqlite.ranks import forget
 from quicchat.server.model import Stored
 from quicchat.wire.chapters.messages import Kind
 from quicchat.wire.chapters.rooms import EPHEMERAL
-from quicchat.wire.names import Room, User
+from quicchat.wire.names import Room, User, direct, parties
 
 
 def place(connection: sqlite3.Connection, room: Room, user: User) -> tuple[int, int, int] | None:
@@ -25,6 +26,15 @@ def place(connection: sqlite3.Connection, room: Room, user: User) -> tuple[int, 
 def is_account(connection: sqlite3.Connection, user: User) -> bool:
     """Whether there is such a user."""
     return connection.execute("SELECT 1 FROM account WHERE name = ?", (user,)).fetchone() is not None
+
+
+def check_direct(connection: sqlite3.Connection, room: Room, sender: User) -> None:
+    """Raises Refused unless the room is a direct message of this sender that has only to be opened."""
+    both = parties(room) or frozenset()
+    if sender not in both or len(both) > 2 or direct(min(both), max(both)) != room:
+        raise Refused(Code.NOT_MEMBER)
+    if not all(is_account(connection, user) for user in both):
+        raise Refused(Code.NO_SUCH_USER)
 
 
 def enter(connection: sqlite3.Connection, number: int, user: User) -> None:
@@ -63,3 +73,4 @@ def end_if_empty(connection: sqlite3.Connection, number: int) -> None:
     )
     if ended.rowcount:
         forget(connection, number)
+        connection.execute("DELETE FROM attachment WHERE room = ?", (number,))

@@ -1,4 +1,4 @@
-"""What services need from outside: every method a use case, each writing one a transaction. (ARCHITECTURE)
+"""Accounts, rooms and logs: what is kept for good, in one database. (ARCHITECTURE)
 
 The contract of each port is in its docstring and in `tests/server/test_store_contract.py`, which every
 adapter passes. A writing method carries its own precondition: it checks and writes in one transaction, or
@@ -14,7 +14,6 @@ from typing import Protocol
 from quicchat.errors import Refused
 from quicchat.server.gaps import Gaps
 from quicchat.server.model import (
-    Actor,
     Credentials,
     Entered,
     Finds,
@@ -24,17 +23,13 @@ from quicchat.server.model import (
     Listed,
     Moved,
     Page,
-    Piece,
     Receipts,
     RoomInfo,
-    SessionId,
-    Standing,
     Stored,
     Target,
     Word,
 )
 from quicchat.wire.chapters.messages import Post, Window
-from quicchat.wire.chapters.presence import Show
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import Device, Room, User
 
@@ -264,8 +259,8 @@ class Log(Protocol):
         `reply` must be a place taken already, and the one place in `refs` of an EDIT, RETRACT, REACT or PIN one
         whose event `rules.check_about` allows it for: Refused(NO_SUCH_MESSAGE) and (FORBIDDEN). A RETRACT leaves
         nothing of what its target and the corrections of it said, in the log, in the index or in bodies.
-        Attachments must be what the sender has put aside, whole: Refused(NO_SUCH_FILE); they belong to the event
-        from now on.
+        Attachments must be files that the sender may read or has been granted to upload, of that size; the one that
+        is the WHOLE of a text must be here: Refused(NO_SUCH_FILE). Whoever may read the event may read them.
         """
 
     async def append_many(
@@ -319,68 +314,3 @@ class Log(Protocol):
         Refused(NO_SUCH_ROOM) where the user is not in `room`, (SCHEMA) for an `after` that no search returned,
         (UNSUPPORTED) where the store cannot search.
         """
-
-    async def put_body(self, user: User, digest: bytes, size: int, offset: int, data: bytes, *, at: int) -> None:
-        """Put a piece of a body aside: the first, the next, or one that is held already.
-
-        Raises Refused(RANGE) for another, one beyond `size`, and one of less than `model.PIECE_LEAST` bytes that is
-        not the last; (QUOTA) where all that is aside would be more than `model.ASIDE`; (DIGEST) when the whole has
-        another digest, and forgets its pieces; (NO_SUCH_USER). What waits longer than `model.ASIDE_TIME` is forgotten.
-        """
-
-    async def body(self, room: Room, user: User, seq: int, digest: bytes, offset: int, *, limit: int) -> Piece:
-        """At most `limit` bytes of a body that an event names, from `offset` on.
-
-        Raises Refused(NO_SUCH_ROOM) to non-members, (NO_SUCH_FILE), (RANGE) beyond its end.
-        """
-
-
-class Roster(Protocol):
-    """Who is here now: soft state, in memory, that counts only while this process lives."""
-
-    def claim(self, user: User, actor: Actor, *, alone: bool) -> Sequence[Actor]:
-        """Take a place for a session that is being logged in, until it arrives or its claim is released.
-
-        Returns the user's sessions of the same device, here or being logged in, which this one replaces. Raises
-        Refused(ALREADY_LOGGED_IN) where `alone` is demanded and another device has a place.
-        """
-
-    def release(self, session: SessionId) -> None:
-        """A session that was being logged in will not arrive; others are passed over."""
-
-    def claims(self, user: User) -> Sequence[Actor]:
-        """All of the user's sessions, those that are only being logged in too."""
-
-    def arrive(self, actor: Actor, *, at: int) -> None:
-        """A session of a user began; he is online, unless he said something else with another one."""
-
-    def depart(self, session: SessionId) -> None:
-        """A session ended; unknown ones are passed over."""
-
-    def sessions(self, user: User) -> Sequence[Actor]:
-        """The user's sessions, oldest first."""
-
-    def hold(self, session: SessionId, on: bool, *, at: int) -> bool:
-        """The session counts as absent, or does so no longer; returns whether that is news."""
-
-    def present(self, user: User) -> bool:
-        """Whether a message finds him: he has a session that is not held. The built-in user is always there."""
-
-    def set(self, user: User, show: Show, status: str | None, *, at: int) -> None:
-        """What the user says of himself; forgotten with his last session."""
-
-    def standing(self, user: User) -> Standing:
-        """How the user appears to others; offline while he is not `present`."""
-
-
-class Clock(Protocol):
-    """Time of day and waiting; nothing in the core reads a clock of its own."""
-
-    def now(self) -> int:
-        """Unix time in ms."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-    def random(self, size: int) -> bytes:
-        """Unpredictable bytes."""
