@@ -8,8 +8,8 @@
 
 An event is a PDU of the protocol (`quicchat.wire.chapters`), such as `Message` in unbroken order room by room,
 `Presence`, `ReceiptEvent`; or what happened here (`quicchat.client.events`): `Progress` of one's own messages,
-`Line`, `Reset`. The iteration ends when the connection does, or with `reconnect=True` when there is no hope any
-more; `chat.lost` then tells why.
+`Moved` of a file, `Line`, `Reset`. The iteration ends when the connection does, or with `reconnect=True` when there is
+no hope any more; `chat.lost` then tells why.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from quicchat.client.chance import HERE, Surroundings
 from quicchat.client.connect import Trusting, reach
 from quicchat.client.device import device_in
 from quicchat.client.entry import enter
-from quicchat.client.events import Line, Progress, Reset, Sent
+from quicchat.client.events import Line, Moved, Progress, Reset, Sent
 from quicchat.client.inbox import Event
 from quicchat.client.life import Dial, Life
 from quicchat.client.login import Identity
@@ -59,6 +59,7 @@ __all__ = [
     "Kind",
     "Line",
     "Message",
+    "Moved",
     "Post",
     "Posted",
     "Presence",
@@ -116,7 +117,7 @@ class Chat:
         self._living: asyncio.Task[None] | None = None
         if link is not None:
             session.attach(link)
-        self.account = Account(session)
+        self.account, self.files = Account(session), session.files
         self._talk = talk = Talk(session)
         self.post, self.tell, self.broadcast = talk.post, talk.tell, talk.broadcast
         self.queue, self.withdraw = talk.queue, talk.withdraw

@@ -1,32 +1,22 @@
-"""Long texts: put aside piece by piece before the message that names them, and fetched again. (spec 06-messages)"""
+"""Long texts: files that are put aside before the message that names them, and fetched again. (spec 06-messages)"""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections import deque
 from typing import Final
 
-from quicchat.client.requests import Requests, answered
+from quicchat.client.files.fetching import Wrong, begin
+from quicchat.client.files.landing import Known, Leaves, MemoryLanding
+from quicchat.client.files.sending import named, upload
+from quicchat.client.files.sources import BytesSource
+from quicchat.client.files.targets import Wanted
+from quicchat.client.requests import Requests
 from quicchat.errors import Code, Refused
-from quicchat.wire.chapters.messages import (
-    LONGEST,
-    PIECE,
-    WHOLE,
-    Attachments,
-    BodyPiece,
-    GetBody,
-    Message,
-    Post,
-    PutBody,
-)
-from quicchat.wire.chapters.session import Ok
-from quicchat.wire.registry import Pdu
+from quicchat.wire import leaves
+from quicchat.wire.chapters.files import Grant, Offer
+from quicchat.wire.chapters.messages import LONGEST, WHOLE, Attachments, Message, Post
 
 #: Bytes of the beginning that stands in the message itself.
 BEGINNING: Final = 1024
-#: Pieces under way at the same time.
-WINDOW: Final = 4
 
 
 def attached(data: bytes) -> tuple[str, Attachments]:
@@ -37,58 +27,58 @@ def attached(data: bytes) -> tuple[str, Attachments]:
     if len(data) > LONGEST:
         raise Refused(Code.MSG_TOO_LARGE, f"A message has at most {LONGEST} bytes.")
     beginning = data[:BEGINNING].decode(errors="ignore")
-    return beginning, ((hashlib.sha256(data).digest(), len(data), WHOLE),)
+    return beginning, ((leaves.of(data)[0], len(data), WHOLE, "", 0),)
 
 
 def whole_of(event: Message | Post) -> tuple[bytes, int] | None:
     """Digest and size of the whole text, where an event has only the beginning of it."""
-    for digest, size, kind in event.attachments or ():
+    for file, size, kind, *_ in event.attachments or ():
         if kind == WHOLE:
-            return digest, size
+            return file, size
     return None
 
 
 async def put(requests: Requests, data: bytes) -> None:
-    """Put a body aside. Raises as `Requests.ask`."""
-    digest = hashlib.sha256(data).digest()
-    sid = requests.open_query()
-    waiting: deque[tuple[Pdu, asyncio.Future[Pdu]]] = deque()
+    """Upload a body. Raises as `Requests.ask`."""
+    item = await named(BytesSource("", data))
     try:
-        for offset in range(0, len(data), PIECE):
-            if len(waiting) == WINDOW:
-                asked, future = waiting.popleft()
-                answered(asked, await future, Ok)
-            piece = PutBody(digest=digest, size=len(data), offset=offset, data=data[offset : offset + PIECE])
-            waiting.append((piece, requests.begin(piece, sid=sid)))
-        requests.driver.finish(sid)
-        while waiting:
-            asked, future = waiting.popleft()
-            answered(asked, await future, Ok)
+        offer = Offer(size=item.size, chunk=item.chunk, file=item.file)
+        await upload(requests, item, offer, await requests.ask(offer, Grant, aside=True), lambda _: None)
+    except Refused as refusal:
+        raise _patient(refusal) from None
     finally:
-        requests.driver.finish(sid)
-        for _, future in waiting:
-            future.cancel()
+        item.leaves.close()
 
 
 async def get(requests: Requests, event: Message) -> str:
-    """The whole text of an event, checked against its digest. Raises as `Requests.ask`, and Refused(DIGEST)."""
+    """The whole text of an event. Raises as `Requests.ask`, and Refused(DIGEST)."""
     found = whole_of(event)
-    assert found is not None
-    digest, size = found
-    sid = requests.open_query()
-    data = bytearray()
+    if found is None:
+        return event.text or ""
+    file, size = found
+    wanted = Wanted(file, "", size)
+    landings: list[MemoryLanding] = []
+
+    async def land(known: Known, leaves: Leaves) -> MemoryLanding:
+        landings.append(MemoryLanding(known, leaves))
+        if known.size != size:
+            raise Refused(Code.DIGEST, "The text has another length than its message says.")
+        return landings[0]
+
     try:
-        while len(data) < size:
-            ask = GetBody(room=event.room, seq=event.seq, digest=digest, offset=len(data))
-            piece = await requests.ask(ask, BodyPiece, sid=sid)
-            if piece.offset != len(data) or not piece.data or len(data) + len(piece.data) > size:
-                raise Refused(Code.DIGEST, "The server sent another piece than it was asked for.")
-            data += piece.data
-    finally:
-        requests.driver.finish(sid)
-    if hashlib.sha256(data).digest() != digest:
-        raise Refused(Code.DIGEST)
-    try:
-        return data.decode()
+        await begin(requests.files, wanted, LONGEST, land, lambda _: None)
+        return landings[0].data.decode()
+    except Wrong:
+        raise Refused(Code.DIGEST, "The text is not what its message names.") from None
     except UnicodeDecodeError:
-        raise Refused(Code.DIGEST, "The whole of the message is no text.") from None
+        raise Refused(Code.DIGEST, "The text is none.") from None
+    except Refused as refusal:
+        raise _patient(refusal) from None
+    finally:
+        for landing in landings:
+            landing.leave()
+
+
+def _patient(refusal: Refused) -> Refused:
+    """Where there were too many transfers at once, that is so for the moment only."""
+    return Refused(Code.OVERLOADED, refusal.text) if refusal.code is Code.LIMIT else refusal

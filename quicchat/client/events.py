@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+from quicchat.client.files.transfer import Transfer
+
 
 class Sent(IntEnum):
     """How far a message of one's own has come (spec 06-messages)."""
@@ -57,4 +59,11 @@ class Reset:
     room: str
 
 
-Happening = Progress | Line | Reset
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A transfer changed its state, has something to say, or, at most four times a second, came further."""
+
+    transfer: Transfer
+
+
+Happening = Progress | Line | Reset | Moved

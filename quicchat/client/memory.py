@@ -68,6 +68,23 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """Files of one's own that are on their way: the message that names them, and where each is: [path, size, ns].
+
+    `chunk` is how many bytes a chunk of theirs has, of which their ids tell nothing.
+    """
+
+    post: Post
+    chunk: int
+    paths: tuple[tuple[str, int, int], ...]
+
+    @property
+    def cid(self) -> bytes:
+        """That of the message."""
+        return self.post.cid
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """An event as it is stored in the log, and its whole text where it names one."""
 
@@ -88,6 +105,8 @@ class Change:
     spent: bool = False
     ignored: Mapping[str, bool] = field(default_factory=dict)
     receipts: Sequence[tuple[str, str, int, int, int]] = ()
+    uploads: Sequence[Upload] = ()
+    uploaded: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +119,7 @@ class Kept:
     token: Token | None = None
     receipts: Sequence[tuple[str, str, int, int, int]] = ()
     ignored: frozenset[str] = frozenset()
+    uploads: Sequence[Upload] = ()
 
 
 class Memory(Protocol):
@@ -131,6 +151,7 @@ class PlainMemory:
         self._token: Token | None = None
         self._receipts: dict[tuple[str, str], tuple[str, str, int, int, int]] = {}
         self._ignored: set[str] = set()
+        self._uploads: dict[bytes, Upload] = {}
 
     async def load(self) -> Kept:
         waiting = [
@@ -146,6 +167,7 @@ class PlainMemory:
             token=self._token,
             receipts=list(self._receipts.values()),
             ignored=frozenset(self._ignored),
+            uploads=list(self._uploads.values()),
         )
 
     async def keep(self, change: Change) -> None:
@@ -166,6 +188,9 @@ class PlainMemory:
         self._receipts.update({row[:2]: row for row in change.receipts})
         for user, on in change.ignored.items():
             (self._ignored.add if on else self._ignored.discard)(user)
+        self._uploads.update({each.cid: each for each in change.uploads})
+        for cid in change.uploaded:
+            self._uploads.pop(cid, None)
 
     async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
         events = sorted(self._events.get(room, {}).items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 import sys
@@ -11,7 +12,20 @@ from pathlib import Path
 from typing import Final
 
 from quicchat.client.events import Sent
-from quicchat.client.memory import PLENTY, WAITING, Change, Cursor, Entry, Held, Kept, Salt, Token, packed, requeued
+from quicchat.client.memory import (
+    PLENTY,
+    WAITING,
+    Change,
+    Cursor,
+    Entry,
+    Held,
+    Kept,
+    Salt,
+    Token,
+    Upload,
+    packed,
+    requeued,
+)
 from quicchat.errors import UsageError
 from quicchat.sqlite.database import CLIENT_FILE, migrations, open_database
 from quicchat.sqlite.reader import Reader
@@ -130,6 +144,7 @@ def _load(connection: sqlite3.Connection) -> Kept:
         token=_token(token) if token is not None else None,
         receipts=connection.execute("SELECT room, user, delivered, read, at FROM receipt").fetchall(),
         ignored=frozenset(user for (user,) in connection.execute("SELECT user FROM ignored")),
+        uploads=[_upload(row) for row in connection.execute("SELECT body, chunk, paths FROM upload ORDER BY number")],
     )
 
 
@@ -164,6 +179,11 @@ def _keep(connection: sqlite3.Connection, change: Change) -> None:
     for user, on in change.ignored.items():
         put = "INSERT OR IGNORE INTO ignored (user) VALUES (?)" if on else "DELETE FROM ignored WHERE user = ?"
         connection.execute(put, (user,))
+    connection.executemany(
+        "INSERT OR REPLACE INTO upload (cid, body, chunk, paths) VALUES (?, ?, ?, ?)",
+        [(each.cid, packed(each.post), each.chunk, json.dumps(each.paths)) for each in change.uploads],
+    )
+    connection.executemany("DELETE FROM upload WHERE cid = ?", [(cid,) for cid in change.uploaded])
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
@@ -175,6 +195,11 @@ def _entry(row: tuple[int, bytes, str, int, bytes | None, int | None, int | None
     order, body, room, state, whole, seq, epoch, reason = row
     post = codec.decode_body(Post, body, version=2)
     return Entry(order=order, post=post, room=room, state=Sent(state), whole=whole, seq=seq, epoch=epoch, reason=reason)
+
+
+def _upload(row: tuple[bytes, int, str]) -> Upload:
+    body, chunk, paths = row
+    return Upload(codec.decode_body(Post, body, version=2), chunk, tuple(tuple(each) for each in json.loads(paths)))
 
 
 def _token(row: tuple[bytes, int, bytes | None, int | None]) -> Token:

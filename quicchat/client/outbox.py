@@ -44,6 +44,8 @@ class Outbox:
         for entry in entries:
             self._order = max(self._order, entry.order)
             (self._open if entry.state < Sent.STORED else self._done)[entry.cid] = entry
+        #: Those that left, and of which nobody has said what became of them; of an earlier run that may be all.
+        self._left = set(self._open)
 
     # Getters
 
@@ -61,6 +63,10 @@ class Outbox:
     def outstanding(self) -> list[bytes]:
         """The ids of those that were never acknowledged, oldest first: what RESUME asks for."""
         return list(self._open)
+
+    def unsure(self, cid: bytes) -> bool:
+        """Whether the server may have it, though it did not say so."""
+        return cid in self._left
 
     def get(self, cid: bytes) -> Entry | None:
         return self._open.get(cid) or self._done.get(cid)
@@ -120,6 +126,7 @@ class Outbox:
         if entry is None or entry.state is not Sent.QUEUED:
             return None
         self._flight += 1
+        self._left.add(cid)
         return self._put(replace(entry, state=Sent.SENT))
 
     def stored(self, answer: Posted) -> Entry | None:
@@ -140,6 +147,7 @@ class Outbox:
         if not MEANINGS[refusal.code].temporary:
             return self._settle(cid, Sent.FAILED, reason=refusal.text)
         self._flight -= 1
+        self._left.discard(cid)
         if not self._paused:
             self._paused = True
             self._refusals += 1
@@ -153,6 +161,7 @@ class Outbox:
         entry = self._open.get(cid)
         if entry is not None and entry.state is Sent.SENT:
             self._flight -= 1
+            self._left.discard(cid)
             self._put(replace(entry, state=Sent.QUEUED))
 
     def withdraw(self, cid: bytes) -> Entry | None:
@@ -205,6 +214,7 @@ class Outbox:
             return None
         if entry.state is Sent.SENT:
             self._flight -= 1
+        self._left.discard(cid)
         entry = replace(entry, state=state, room=room or entry.room, seq=seq, epoch=epoch, reason=reason, whole=None)
         self._done[cid] = entry
         return entry

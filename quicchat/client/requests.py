@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from quicchat.client.files.streams import Streams
 from quicchat.errors import Code, LinkLost, Refused
 from quicchat.protocol.channels import Ended
 from quicchat.protocol.connection import Connection, Event, Lost, Received
@@ -62,6 +63,8 @@ class Requests:
         self._waiting: dict[int, _Waiting] = {}
         self._next = 0
         self.driver = Driver(link, connection, self._on_events)
+        #: The streams that carry files.
+        self.files = Streams(self.driver, self.tell, self._begin_file)
 
     @property
     def version(self) -> int:
@@ -117,8 +120,14 @@ class Requests:
         self.driver.touch()
         return sid
 
+    def _begin_file(self) -> tuple[int, int]:
+        self._next += 1
+        return self.open_stream(StreamOpen(kind=Purpose.FILE)), self._next
+
     def _on_events(self, events: Sequence[Event]) -> None:
         for event in events:
+            if self.files.take(event):
+                continue
             match event:
                 case Received(_, envelope) if isinstance(envelope.pdu, Pdu):
                     self._received(envelope.pdu, envelope.re)
@@ -159,6 +168,7 @@ class Requests:
             self.ended.set_result(None)
         if not self.negotiated.done():
             self._fail(self.negotiated, lost)
+        self.files.over(lost)
         for waiting in list(self._waiting.values()):
             if not waiting.future.done():
                 self._fail(waiting.future, lost)

@@ -12,6 +12,7 @@ from quicchat.client.chance import HERE, Surroundings, number
 from quicchat.client.delivery import Delivery, shown
 from quicchat.client.events import Reset
 from quicchat.client.fetch import Fetch
+from quicchat.client.files.api import Files
 from quicchat.client.inbox import Inbox
 from quicchat.client.lanes import Lanes
 from quicchat.client.memory import Cursor, Kept, Memory, Salt
@@ -65,6 +66,7 @@ class Session:
         self.delivery = Delivery(self.scribe, self.inbox, lambda event: bodies.get(self.requests, event))
         self.fetch = Fetch(self.delivery, kept.cursors, on_reset=self._on_reset, on_left=self.leave)
         self.posting = Posting(self.scribe, self.inbox, kept, self.fetch.said)
+        self.files = Files(self.inbox, self.posting, memory, kept.uploads, surroundings)
         self.receipts = Receipts(lambda pdu: self.requests.tell(pdu), private=private)
         self.whispers = Whispers(lambda pdu: self.requests.whisper(pdu), int(self.surroundings.wall() * 1000))
         self.inbox.on_given, self.inbox.on_room = self.scribe.given, self.fetch.wake
@@ -127,6 +129,7 @@ class Session:
         self._tasks = [task for task in self._tasks if not task.done()]
         self._work(self.fetch.run(requests))
         self._work(self.posting.carry(requests, lanes))
+        self.files.begin(requests, self.state.user)
         if requests.version > 1:
             self._work(self._ask_receipts(requests))
             if cut:
@@ -136,6 +139,7 @@ class Session:
 
     async def leave_taking(self, reason: str) -> None:
         """Say goodbye, let the server finish what we asked, and wait until the connection is closed."""
+        await self.files.close()
         if self._requests is not None:
             if self._requests.lost is None:
                 await self.scribe.flush()
@@ -148,12 +152,14 @@ class Session:
         """There will be no other connection."""
         self.lost = self.lost or lost
         self.posting.over(lost)
+        self.files.over(lost)
         self.whispers.close()
         self.inbox.close()
 
     async def close(self) -> None:
         """Write what is left; the memory stays open, for whoever opened it."""
         self.delivery.close()
+        await self.files.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -32,6 +32,7 @@ from quicchat.wire.chapters.messages import (
 )
 from quicchat.wire.chapters.session import Bye, Error, Ok
 from quicchat.wire.registry import VERSIONS, Pdu, Role
+from tests.client.depot import Depot
 from tests.client.lives import Listener
 
 TOKEN = b"t" * 32
@@ -55,6 +56,8 @@ class Counter:
         self.early: Error | None = None
         self.versions = versions
         self.lines: list[Driver] = []
+        #: Takes what is about files, where a test has them.
+        self.depot: Depot | None = None
         network.listen(self.accept)
 
     def accept(self, link: MemoryLink) -> None:
@@ -67,6 +70,8 @@ class Counter:
 
         def on_events(events: Sequence[Event]) -> None:
             for event in events:
+                if self.depot is not None and self.depot.take(driver, event):
+                    continue
                 if isinstance(event, Received) and isinstance(event.envelope.pdu, Pdu):
                     self._take(driver, event.envelope.pdu, event.sid, event.envelope.id)
                 elif isinstance(event, Ended):

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from quicchat.client.api import Chat
-from quicchat.client.inbox import Event
 from quicchat.client.login import Identity
 from quicchat.client.memory import Memory, PlainMemory
 from quicchat.transport.link import Link
 from quicchat.wire.registry import VERSIONS
+from tests.client.listener import Listener as Listener
 from tests.server.house import World
-
-E = TypeVar("E")
-
-
-class Listener:
-    """Hears everything that a chat tells, as its application."""
-
-    def __init__(self, chat: Chat) -> None:
-        self.chat = chat
-        self.events: list[Event] = []
-        self._news = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._listen())
-
-    async def _listen(self) -> None:
-        async for event in self.chat:
-            self.events.append(event)
-            self._news.set()
-
-    def of(self, kind: type[E]) -> list[E]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    async def until(self, done: Callable[[], bool], seconds: float = 120.0) -> None:
-        """Wait until something is so; it is looked at after each event."""
-        async with asyncio.timeout(seconds):
-            while not done():
-                self._news.clear()
-                await self._news.wait()
-
-    async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
 
 
 def identity(user: str, *, sign_up: bool = False, password: str | None = "secret") -> Identity:

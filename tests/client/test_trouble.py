@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,21 +15,18 @@ from quicchat.transport.link import Link
 from quicchat.transport.memory import Network
 from quicchat.wire.chapters.accounts import Verdict
 from quicchat.wire.chapters.messages import (
-    PIECE,
     WHOLE,
-    BodyPiece,
-    GetBody,
     History,
     HistoryPage,
     Message,
     Post,
     Posted,
-    PutBody,
 )
-from quicchat.wire.chapters.session import Error, Ok
+from quicchat.wire.chapters.session import Error
 from quicchat.wire.names import User, direct
 from quicchat.wire.registry import Pdu
 from tests.client.counter import Counter, event, served
+from tests.client.depot import Depot, reached
 from tests.client.lives import Listener, living
 from tests.server.house import play, world
 
@@ -112,9 +108,7 @@ def post(number: int, text: str) -> Post:
     return Post(room="general", cid=number.to_bytes(16, "big"), text=text)
 
 
-def long_text() -> tuple[str, bytes, bytes]:
-    text = "long " * 20_000
-    return text, text.encode(), hashlib.sha256(text.encode()).digest()
+LONG = "long " * 20_000
 
 
 def test_a_whole_that_is_refused_for_the_moment_is_asked_for_again() -> None:
@@ -122,28 +116,18 @@ def test_a_whole_that_is_refused_for_the_moment_is_asked_for_again() -> None:
 
     async def scenario() -> None:
         counter = Counter(Network())
-        text, data, digest = long_text()
+        counter.depot = here = Depot()
+        file = here.share(LONG.encode(), chunk=262_144)
         counter.rooms = [("general", 1, 0, 0, Verdict.OK)]
-        refusals: Iterator[Error] = iter(
-            [Error(code=Code.RATE_LIMITED, retry_after=3000), Error(code=Code.STORE_UNAVAILABLE)]
-        )
-
-        def get(pdu: Pdu) -> list[Pdu]:
-            assert isinstance(pdu, GetBody)
-            if pdu.offset and (refusal := next(refusals, None)):
-                return [refusal]
-            return [
-                BodyPiece(digest=digest, size=len(data), offset=pdu.offset, data=data[pdu.offset : pdu.offset + PIECE])
-            ]
-
-        counter.answers = {GetBody: get}
+        here.errors = [Error(code=Code.RATE_LIMITED, retry_after=3000), Error(code=Code.STORE_UNAVAILABLE)]
         async with served(counter) as alice:
             ears = Listener(alice)
-            counter.tell(event(1, "long ", attachments=((digest, len(data), WHOLE),)), event(2, "behind"))
+            attachments = ((file, len(LONG), WHOLE, "", 0),)
+            counter.tell(event(1, "long ", attachments=attachments), event(2, "behind"))
             await asyncio.sleep(2)
             assert ears.of(Message) == []
             await asyncio.sleep(60)
-            assert [each.text for each in ears.of(Message)] == [text, "behind"]
+            assert [each.text for each in ears.of(Message)] == [LONG, "behind"]
 
     play(scenario)
 
@@ -153,19 +137,13 @@ def test_a_message_withdrawn_while_its_text_is_put_aside_is_not_sent() -> None:
 
     async def scenario() -> None:
         counter = Counter(Network())
-        text, _, _ = long_text()
-
-        def put(pdu: Pdu) -> list[Pdu]:
-            for each in alice.outbox:
-                given_up.append(alice.withdraw(each.cid))
-            return [Ok()]
-
-        given_up: list[bool] = []
-        counter.answers = {PutBody: put}
+        counter.depot = here = Depot()
         async with served(counter) as alice:
-            await alice.queue(post(1, text))
+            await alice.queue(post(1, LONG))
+            await reached(lambda: bool(here.offers))
+            assert [alice.withdraw(each.cid) for each in alice.outbox] == [True]
             await asyncio.sleep(5)
-            assert given_up[0]
+            assert here.stored
             assert counter.of(Post) == []
             assert [each.state for each in alice.outbox] == [Sent.FAILED]
 
@@ -177,7 +155,7 @@ def test_a_long_text_does_not_overtake_what_was_refused_meanwhile() -> None:
 
     async def scenario() -> None:
         counter = Counter(Network(latency=0.05))
-        text, _, _ = long_text()
+        counter.depot = Depot()
         refusals: Iterator[Error] = iter([Error(code=Code.RATE_LIMITED, retry_after=2000)])
         stored: list[str] = []
 
@@ -188,10 +166,10 @@ def test_a_long_text_does_not_overtake_what_was_refused_meanwhile() -> None:
             stored.append(pdu.text[:5])
             return [Posted(cid=pdu.cid, room="general", seq=len(stored), ts=1, epoch=1)]
 
-        counter.answers = {PutBody: lambda _: [Ok()], Post: ack}
+        counter.answers = {Post: ack}
         async with served(counter) as alice:
             await alice.queue(post(1, "first"))
-            await alice.queue(post(2, text))
+            await alice.queue(post(2, LONG))
             await asyncio.sleep(30)
             assert stored == ["first", "long "]
 
