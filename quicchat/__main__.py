@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 from quicchat import __version__
 from quicchat.config import DEBUG, BadSetting, ClientConfig, ServerConfig, Setting, read, settings
-from quicchat.config.kinds import Address, Many, Place, Seconds, Switch, Whole, Word
+from quicchat.config.kinds import Address, Many, Place, Seconds, Size, Switch, Whole, Word, sized
 from quicchat.errors import UsageError
 
 INTERRUPTED: Final = 130
@@ -27,6 +27,8 @@ examples:
   quicchat server 5000 -l 192.0.2.7        listen on an address of the network
   quicchat client                          meet the server on this machine
   quicchat client chat.example 5000 alice  meet another one as alice
+  quicchat send general photo.jpg          send a file to a room, or to @bob
+  quicchat get photo.jpg                   fetch it; again after a crash, and it goes on
 """
 
 _ELSEWHERE: Final = """\
@@ -132,6 +134,47 @@ def client_config(words: list[str], environ: Mapping[str, str]) -> ClientConfig:
     return config
 
 
+def _send(words: list[str]) -> int:
+    parser = _errand("send", "TO FILE...", "Send files and directories to a room, or to @user.")
+    parser.add_argument("to", metavar="TO", help="a room, or @user")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="files and directories; - is standard input")
+    parser.add_argument("--name", metavar="TEXT", help="what standard input is to be called (stdin)")
+    flags, config = _errand_config(parser, words)
+
+    from quicchat.ui.errands import run
+    from quicchat.ui.jobs import Send
+
+    return run(config, Send(flags["to"], flags["files"], flags["name"]))
+
+
+def _get(words: list[str]) -> int:
+    parser = _errand("get", "NAME|ID", "Fetch a file that was sent, or that the server shares.")
+    parser.add_argument("what", metavar="NAME|ID", help="its name, its id, or the place of its message, room/#12")
+    parser.add_argument("-o", "--output", metavar="PATH", help="where to put it: a file, a directory, or - (.)")
+    parser.add_argument("--room", metavar="ROOM", help="look only there: a room, @user, or shared")
+    parser.add_argument("--fast", action="store_true", help="in datagrams, and what is lost of them after that")
+    parser.add_argument("--no-repair", dest="repair", action="store_false", help="leave out what is lost of --fast")
+    flags, config = _errand_config(parser, words)
+    if flags["fast"] and flags["output"] == "-":
+        parser.error("datagrams have no order: --fast does not go with -o -")
+
+    from quicchat.ui.errands import run
+    from quicchat.ui.jobs import Fetch
+
+    return run(config, Fetch(flags["what"], flags["output"], flags["room"], flags["fast"], flags["repair"]))
+
+
+def _files(words: list[str]) -> int:
+    parser = _errand("files", "[ROOM]", "List the files of a room, or those that the server shares.")
+    parser.add_argument("place", nargs="?", metavar="ROOM", help="a room, or @user; else what the server shares")
+    flags, config = _errand_config(parser, words)
+
+    from quicchat.ui.errands import run
+    from quicchat.ui.jobs import List
+
+    return run(config, List(flags["place"]))
+
+
 def _fingerprint(words: list[str]) -> int:
     known = (one for one in settings(ServerConfig) if one.name in ("data", "cert", "key"))
     parser = _command("fingerprint", "", "Show the fingerprint that clients of a server compare.", known)
@@ -178,14 +221,24 @@ def _scenario(words: list[str]) -> int:
     )
 
 
-_METAVARS: Final = {Address: "ADDRESS", Place: "PATH", Seconds: "SECONDS", Whole: "N"}
+_METAVARS: Final = {Address: "ADDRESS", Place: "PATH", Seconds: "SECONDS", Size: "BYTES", Whole: "N"}
 
 _COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {
     "server": _server,
     "client": _client,
+    "send": _send,
+    "get": _get,
+    "files": _files,
     "fingerprint": _fingerprint,
     "scenario": _scenario,
 }
+
+
+#: Settings of the client that mean something to a command that does one thing.
+_ERRAND: Final = frozenset(
+    {"host", "port", "user", "password_file", "data", "json", "time", "versions", "connect_timeout", "wait"}
+    | {"ca", "fingerprint", "accept_new_fingerprint"}
+)
 
 
 def _command(name: str, arguments: str, about: str, known: Iterable[Setting]) -> _Parser:
@@ -198,6 +251,18 @@ def _command(name: str, arguments: str, about: str, known: Iterable[Setting]) ->
     for setting in known:
         parser.add_argument(*setting.flags, dest=setting.name, help=_help(setting), **_shape(setting))
     return parser
+
+
+def _errand(name: str, arguments: str, about: str) -> _Parser:
+    """A parser of a command that does one thing as a client."""
+    return _command(name, arguments, about, (one for one in settings(ClientConfig) if one.name in _ERRAND))
+
+
+def _errand_config(parser: _Parser, words: list[str]) -> tuple[dict[str, Any], ClientConfig]:
+    """What was asked for, and the client that does it. Raises UsageError, BadSetting."""
+    flags = vars(parser.parse_intermixed_args(words))
+    kept = {name: value for name, value in flags.items() if name in _ERRAND}
+    return flags, read(ClientConfig, kept, os.environ, flags["config"])
 
 
 def _path(word: str) -> object:
@@ -223,6 +288,8 @@ def _help(setting: Setting) -> str:
     if default in (None, (), False):
         return setting.help.replace("%", "%%")
     shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+    if isinstance(setting.kind, Size) and isinstance(default, int):
+        shown = sized(default)
     return f"{setting.help} ({shown})".replace("%", "%%")
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from quicchat.client.api import Chat
 from quicchat.client.events import Progress
+from quicchat.client.files.sources import BytesSource
+from quicchat.client.files.targets import FolderTarget
 from quicchat.client.login import Identity
 from quicchat.errors import QuicchatError, Refused, describe
 from quicchat.transport.dial import dial
 from quicchat.transport.identity import Trust
-from quicchat.wire.chapters.messages import Message, Posted, Recipient
+from quicchat.wire.chapters.messages import Kind, Message, Posted, Recipient
 from quicchat.wire.registry import VERSIONS
 
 #: Seconds that the whole demo may take, and one step of it.
@@ -111,6 +113,29 @@ class Player:
                     return
         raise Surprise(f"{self.name} lost the connection: {self.chat.lost}")
 
+    async def sends(self, room: str, name: str, data: bytes) -> None:
+        """Send a file to a room, and wait until the server has all of it."""
+        transfer = await self.chat.files.send(room, [BytesSource(name, data)])
+        async with asyncio.timeout(_STEP):
+            await transfer.finished()
+        self._stage.says(self.name, room, f"sends {name}", f"{len(data)} bytes, verified by the server")
+
+    async def gets(self, room: str, name: str, folder: Path) -> bytes:
+        """Wait until a file is named in a room, and fetch it."""
+        async with asyncio.timeout(_STEP):
+            async for event in self.chat:
+                if isinstance(event, Message) and event.kind is Kind.FILE and event.room == room:
+                    self._stage.sees(self.name, event)
+                    break
+            (found,) = [each for each in await self.chat.files.listed(room) if each.name == name]
+            transfer = self.chat.files.get(found.wanted, FolderTarget(folder))
+            await transfer.finished()
+        if transfer.path is None:
+            raise Surprise(f"{name} did not reach {self.name}")
+        data = transfer.path.read_bytes()
+        self._stage.does(self.name, f"has {transfer.path.name}", f"{len(data)} bytes, each chunk verified as it came")
+        return data
+
     async def refused(self, room: str, text: str) -> None:
         """Try to speak where one may not."""
         try:
@@ -132,6 +157,7 @@ class House:
         self.process = process
         self.port = port
         self.fingerprint = fingerprint
+        self.folder = data
         self.trust = Trust((data / "certs" / "ca.pem").read_bytes())
 
 
@@ -189,10 +215,20 @@ async def _play(stage: Stage) -> None:
         await bob.enter(sign_up=False)
         for posted in sorted((kept, missed), key=lambda each: each.room):
             await bob.sees(posted)
+        stage.title("A file is a message that brings something")
+        await _bring(alice, bob, house.folder / "bob")
         stage.title("Good night")
         for player in (alice, bob, carol):
             await player.leaves()
     stage.does("server", "stops", f"exit code {house.process.returncode}")
+
+
+async def _bring(giver: Player, taker: Player, folder: Path) -> None:
+    """A file goes from one to the other."""
+    roses = secrets.token_bytes(1_234_567)
+    await giver.sends("garden", "roses.jpg", roses)
+    if await taker.gets("garden", "roses.jpg", folder) != roses:
+        raise Surprise(f"{taker.name} has another file than {giver.name} sent")
 
 
 async def _bounded() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from quicchat.client.files.transfer import Transfer
 from quicchat.errors import Code, Refused
-from quicchat.ui import oneself, places, talk
+from quicchat.ui import files, oneself, places, talk
 from quicchat.ui.desk import Desk
 from quicchat.ui.outcomes import Outcome
 from quicchat.ui.words import Call, Command
@@ -251,6 +252,60 @@ _PLACES: Final = (
     Command(name="read", arguments="[room]", about="tell that you have read all", run=places.read, since=2),
 )
 
+_FILES: Final = (
+    Command(
+        name="files",
+        arguments="[place]",
+        about="list the files of this room and of the server; or of one place: a room, @user, shared",
+        run=files.files,
+        aliases=("ls",),
+        mystic=("files",),
+        since=2,
+    ),
+    Command(
+        name="get",
+        arguments="<file...>",
+        about="fetch a file: NAME, #place of its message, shared/NAME, room/NAME; udp behind it for datagrams",
+        run=files.get,
+        aliases=("download", "fetch"),
+        mystic=("download",),
+        since=2,
+    ),
+    Command(
+        name="send",
+        arguments="<files...>",
+        about='send files or directories here, or to one: /send @bob photo.jpg "my notes"',
+        run=files.send,
+        aliases=("upload",),
+        mystic=("send",),
+        since=2,
+    ),
+    Command(name="transfers", about="list the files on their way", run=files.transfers, local=True, since=2),
+    Command(
+        name="pause",
+        arguments="[number]",
+        about="let a file stand still; what is verified stays",
+        run=files.wish("pause", Transfer.pause),
+        local=True,
+        since=2,
+    ),
+    Command(
+        name="resume",
+        arguments="[number]",
+        about="go on with a file, or with all that stand still or were begun another time",
+        run=files.resume,
+        since=2,
+    ),
+    Command(
+        name="cancel",
+        arguments="[number]",
+        about="give up a file that is on its way",
+        run=files.wish("cancel", Transfer.cancel),
+        local=True,
+        since=2,
+    ),
+)
+
 _ONESELF: Final = (
     Command(name="users", about="list everybody", run=oneself.users, aliases=("who",), mystic=("users",)),
     Command(
@@ -337,5 +392,6 @@ COMMANDS: Final = (
     ),
     *_TALK,
     *_PLACES,
+    *_FILES,
     *_ONESELF,
 )

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from quicchat.client.api import Chat, meet
@@ -51,7 +52,8 @@ def _silent(item: object) -> None:
 class Contact:
     """The way to one server. `tell` hears what is worth telling; `agreed` are the questions answered with yes.
 
-    With `names` the user is remembered, to be the one next time. `meet` and `remember` are the library's, unless
+    With `names` the user is remembered, to be the one next time. `known_hosts` is that of the configuration's
+    directory unless it is given; `meet` and `remember` are the library's, unless
     the network is not that of the machine.
     """
 
@@ -63,6 +65,7 @@ class Contact:
         names: bool = False,
         meet: Meeting = meet,
         remember: Callable[[str], Memory] | None = None,
+        known_hosts: Path | None = None,
     ) -> None:
         self.tell: Callable[[object], None] = _silent
         self.device = device_in(config.data)
@@ -72,7 +75,7 @@ class Contact:
         self._meet = meet
         self._remember = remember or self._memory
         self._trusting = Trusting(
-            known_hosts=config.data / "known_hosts",
+            known_hosts=known_hosts or config.data / "known_hosts",
             ca=config.ca,
             fingerprint=config.fingerprint,
             accept_new=config.accept_new_fingerprint,
@@ -84,6 +87,10 @@ class Contact:
     def place(self) -> str:
         """`host:port`."""
         return place(self._config.host, self._config.port)
+
+    def forget(self) -> None:
+        """The user is asked for next time: the token of this device is gone by his wish."""
+        remember(self._config.data, self.place, None)
 
     @asynccontextmanager
     async def entered(self, identity: Identity) -> AsyncIterator[Chat]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from quicchat.client.api import Chat
 from quicchat.errors import Code, Refused
+from quicchat.ui.cargo import Cargo
 from quicchat.ui.outcomes import Heard
 from quicchat.ui.words import Vocabulary
 from quicchat.wire.chapters.messages import Message
@@ -25,12 +26,17 @@ class Desk:
 
     chat: Chat
     words: Vocabulary
+    cargo: Cargo
     #: None was entered where it is empty.
     room: str = GENERAL
     #: When messages came here (Unix ms), by [room, epoch, seq].
     received: Mapping[tuple[str, int | None, int], int] = field(default_factory=dict)
     #: `host:port` of the server.
     place: str = ""
+    #: The rooms in which files of a name were announced since we came.
+    announced: Mapping[str, set[str]] = field(default_factory=dict)
+    #: Whether somebody is there to answer a question.
+    asks: bool = False
 
     @property
     def here(self) -> str:

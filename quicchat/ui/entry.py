@@ -72,6 +72,25 @@ class Script:
         return line
 
 
+class Known:
+    """No person is there, but this device may hold a token of the user; else it is as for a `Script`."""
+
+    def __init__(self, user: str | None, lines: Lines) -> None:
+        self._user = user
+        self._script = Script(user, None, lines)
+
+    def first(self) -> Identity:
+        return self._script.first() if self._user is None else Identity(user=_checked(self._user))
+
+    def again(self, tried: Identity, refusal: Refused) -> Identity:
+        if tried.password is None and refusal.code in (Code.AUTH_FAILED, Code.TOKEN_EXPIRED):
+            return self._script.first()
+        return self._script.again(tried, refusal)
+
+    def agrees(self, question: str) -> bool:
+        return False
+
+
 class Person:
     """Asks at the terminal. `secret` asks for what must not be seen.
 

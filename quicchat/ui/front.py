@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from quicchat.client.api import Chat
-from quicchat.client.events import Line, Progress
+from quicchat.client.events import Line, Moved, Progress
 from quicchat.client.events import Sent as Reach
 from quicchat.client.login import Identity
 from quicchat.client.state import State
 from quicchat.config import ClientConfig
-from quicchat.errors import MEANINGS, Code, LinkLost, LocalProtocolError, Refused, describe
+from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused, describe
 from quicchat.ui import commands
+from quicchat.ui.cargo import NO_FILE, Cargo, folder_of
 from quicchat.ui.contact import NO_SERVER, Contact, part
 from quicchat.ui.desk import Desk
 from quicchat.ui.entry import NOT_IN
+from quicchat.ui.hope import Hope, Hopeless, pause
 from quicchat.ui.lines import Lines
 from quicchat.ui.listener import PATIENCE, Listener
 from quicchat.ui.outcomes import Denied, Done, Entered, Lost, Menu, People, Quit, Sent, Unsent
@@ -29,7 +31,7 @@ from quicchat.ui.paper import Plain
 from quicchat.ui.record import Json
 from quicchat.ui.render import Text
 from quicchat.ui.styles import NOT_RESPONDING
-from quicchat.ui.words import Asks, Call, Parsed, Vocabulary
+from quicchat.ui.words import Asks, Call, Choice, Parsed, Vocabulary
 from quicchat.wire.chapters.messages import Message
 from quicchat.wire.names import PARROT, Room, parties
 
@@ -37,10 +39,6 @@ from quicchat.wire.names import PARROT, Room, parties
 _WAITING: Final = 64
 #: Messages that were typed and are not yet stored, at most; all of them are on the disk.
 _SAID: Final = 1024
-#: Seconds until something is asked again that came between two connections.
-_BETWEEN: Final = 0.2
-#: How often a busy server is asked again that does not say when.
-_TRIES: Final = 5
 #: Seconds that the built-in user's answer may take after the last line of a script.
 _ANSWER: Final = 1.0
 _USAGE: Final = 2
@@ -51,10 +49,6 @@ class Printer(Protocol):
 
     def tell(self, item: object, state: State) -> None:
         """Print an event or an outcome."""
-
-
-class _Hopeless(Exception):
-    """There is no connection, and nobody waits for one any more."""
 
 
 class Front:
@@ -81,20 +75,20 @@ class Front:
         self._listener = Listener(self._tell, contact.device)
         self._chat: Chat
         self._desk: Desk | None = None
+        self._cargo: Cargo
+        #: Whether a person sees what happens, and answers questions.
+        self._watched = lines.interactive and not calls
+        #: A question about a command, which the next line answers.
+        self._choice: Choice | None = None
         self._todo: asyncio.Queue[Parsed | None] = asyncio.Queue(_WAITING)
         #: Commands that were typed and have no answer yet; of them, what was said and is not yet stored.
         self._pending = 0
         self._saying: set[asyncio.Task[bool]] = set()
-        self._hopeless: _Hopeless | None = None
+        self._hopeless: Hopeless | None = None
         #: Fails with what no command may fail with.
         self._broken: asyncio.Future[None]
-        #: Nothing more will be typed.
-        self._ending = self._over = False
-        self._online = True
-        self._changed = asyncio.Event()
+        self._hope = Hope(config.connect_timeout)
         self._reason = "quit"
-        #: Whether the token of this device is gone by the user's wish.
-        self.logged_out = False
         self._code = self._owed = 0
 
     async def run(self, identity: Identity) -> int:
@@ -123,7 +117,7 @@ class Front:
                 listening.result()
                 return self._lost()
             code = work.result()
-            if not self._online:
+            if not self._hope.online:
                 await part(self._chat, self._reason)
                 return code
             await self._chat.close(self._reason)
@@ -146,7 +140,7 @@ class Front:
             asks: Asks | None = None
             while (line := await self._lines.next()) is not None:
                 self._sheet.entered()
-                parsed = self._words.parse(line) if asks is None else self._words.answered(asks, line)
+                parsed = self._understood(line, asks)
                 asks = parsed if isinstance(parsed, Asks) else None
                 self._sheet.hide(asks is not None and asks.hidden)
                 if parsed is None:
@@ -154,12 +148,17 @@ class Front:
                     continue
                 if isinstance(parsed, Call):
                     self._pending += not parsed.command.ends
-                    self._ending = self._ending or parsed.command.ends
-                    self._changed.set()
+                    self._hope.ending = self._hope.ending or parsed.command.ends
+                    self._hope.news()
                 await self._todo.put(parsed)
-        self._ending = True
-        self._changed.set()
+        self._hope.end()
         await self._todo.put(None)
+
+    def _understood(self, line: str, asks: Asks | None) -> Parsed | None:
+        choice, self._choice = self._choice, None
+        if choice is not None and (call := choice.answer(line)) is not None:
+            return call
+        return self._words.parse(line) if asks is None else self._words.answered(asks, line)
 
     async def _work(self) -> int:
         """Carry out what was understood, one after the other, until there is nothing more; returns the exit code."""
@@ -168,10 +167,11 @@ class Front:
                 if not await self._carry_out(parsed):
                     break
                 self._sheet.prompt()
-            self._ending = True
+            self._hope.ending = True
             await self._all_said()
             await self._hear_out()
-        except _Hopeless:
+            await self._carried()
+        except Hopeless:
             self._count_unsent()
             return NO_SERVER
         return self._code
@@ -181,7 +181,7 @@ class Front:
         match parsed:
             case Call() if parsed.command.says:
                 # Nobody waits for its answer: what is said is on the disk, and stays in its order.
-                await self._until(lambda: len(self._saying) < _SAID)
+                await self._hope.until(lambda: len(self._saying) < _SAID)
                 self._listener.waits(parsed.cid)
                 task = asyncio.get_running_loop().create_task(self._call(parsed))
                 self._saying.add(task)
@@ -199,17 +199,17 @@ class Front:
 
     def _was_said(self, task: asyncio.Task[bool]) -> None:
         self._saying.discard(task)
-        self._changed.set()
+        self._hope.news()
         if task.cancelled() or (error := task.exception()) is None:
             return
-        if isinstance(error, _Hopeless):
+        if isinstance(error, Hopeless):
             self._hopeless = error
         elif not self._broken.done():
             self._broken.set_exception(error)
 
     async def _all_said(self) -> None:
-        """What was said before is stored, or refused. Raises _Hopeless."""
-        await self._until(lambda: not self._saying)
+        """What was said before is stored, or refused. Raises Hopeless."""
+        await self._hope.until(lambda: not self._saying)
         if self._hopeless is not None:
             raise self._hopeless
 
@@ -219,26 +219,27 @@ class Front:
         tries = 0
         while True:
             if not (call.command.says or call.command.ends or call.command.local):
-                await self._until(lambda: self._online)
+                await self._hope.until(lambda: self._hope.online)
             before = self._heads()
             try:
                 outcome = await commands.run(self._desk, call)
             except LinkLost:
-                self._online = False
-                await self._until(lambda: self._online)
+                self._hope.online = False
+                await self._hope.until(lambda: self._hope.online)
             except (LocalProtocolError, Refused) as refusal:
                 tries += 1
-                pause = _pause(refusal, tries)
-                if pause is None:
+                rest = pause(refusal, tries)
+                if rest is None:
                     return self._denied(refusal.code, refusal.text, call)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(rest)
             else:
                 return await self._succeeded(outcome, call, before)
 
     async def _succeeded(self, outcome: object, call: Call, before: Mapping[str, int]) -> bool:
         if isinstance(outcome, Quit):
             self._reason = outcome.reason
-            self.logged_out = call.command.name == "logout"
+            if call.command.name == "logout":
+                self._contact.forget()
             return False
         self._pending -= 1
         self._listener.settled(call.cid, outcome)
@@ -248,6 +249,8 @@ class Front:
             # Who speaks here has read what was said before.
             self._chat.mark_read(room)
         self._tell(outcome)
+        if isinstance(outcome, Choice):
+            self._choice = outcome
         match outcome:
             case Done("dereg"):
                 self._listener.away()
@@ -256,7 +259,7 @@ class Front:
                 self._listener.back(before, self._heads(), loop.time())
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PATIENCE):
-                        await self._until(lambda: not self._listener.is_holding)
+                        await self._hope.until(lambda: not self._listener.is_holding)
                 self._listener.give_up(loop.time())
         return True
 
@@ -275,27 +278,20 @@ class Front:
         """The built-in user answers at once: whoever asked him as his last word wants to hear it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER):
-                await self._until(lambda: self._owed <= 0)
+                await self._hope.until(lambda: self._owed <= 0)
 
-    async def _until(self, done: Callable[[], bool]) -> None:
-        """Wait for something. Raises _Hopeless where the server is away, or is gone, and somebody wants to go."""
-        loop = asyncio.get_running_loop()
-        deadline: float | None = None
-        while not done():
-            if self._over:
-                raise _Hopeless
-            if self._online or not self._ending:
-                deadline = None
-            elif deadline is None:
-                deadline = loop.time() + self._config.connect_timeout
-            self._changed.clear()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._changed.wait()
-            except TimeoutError:
-                if deadline is not None and loop.time() >= deadline:
-                    raise _Hopeless from None
-                raise
+    async def _carried(self) -> None:
+        """A script's files are to be where they go; a person who leaves is told what goes on next time."""
+        cargo = self._cargo
+        if self._watched:
+            was_busy, left = cargo.busy, cargo.leave()
+            if was_busy:
+                self._tell(left)
+        else:
+            await self._hope.until(lambda: not cargo.busy)
+        await cargo.close()
+        if cargo.failed and not self._watched:
+            self._code = self._code or NO_FILE
 
     # What comes
 
@@ -311,12 +307,14 @@ class Front:
                         await self._listener.progress(event, self._chat, loop.time())
                     case Line():
                         self._line(event)
+                    case Moved(transfer):
+                        self._cargo.moved(transfer)
                     case _:
                         self._tell(event)
-                self._changed.set()
+                self._hope.news()
         finally:
-            self._over = True
-            self._changed.set()
+            self._hope.over = True
+            self._hope.news()
 
     def _message(self, message: Message) -> None:
         if message.sender == PARROT and message.room.startswith("@"):
@@ -330,8 +328,8 @@ class Front:
     def _line(self, line: Line) -> None:
         """The way to the server is another, or none."""
         self._tell(line)
-        was_online, self._online = self._online, line.state in ("online", "moved")
-        if line.state == "waiting" and was_online and (self._pending or not self._ending):
+        was_online, self._hope.online = self._hope.online, line.state in ("online", "moved")
+        if line.state == "waiting" and was_online and (self._pending or not self._hope.ending):
             self._tell(Lost("", line.reason or "no reason is known", retry=True))
         elif line.state == "online":
             self._entered(again=True)
@@ -341,8 +339,20 @@ class Front:
     def _sit(self, chat: Chat) -> None:
         """Everything goes over this chat."""
         self._chat = chat
-        self._desk = Desk(chat, self._words, received=self._listener.received, place=self._contact.place)
+        folder = folder_of(self._config.downloads, chat.state.user)
+        self._cargo = Cargo(chat, folder, self._tell, lively=self._watched)
+        self._desk = Desk(
+            chat,
+            self._words,
+            self._cargo,
+            received=self._listener.received,
+            place=self._contact.place,
+            announced=self._listener.announced,
+            asks=self._watched and not self._config.json,
+        )
         self._entered(again=False)
+        if self._desk.asks:
+            self._tell(self._cargo.left())
         if self._config.style == "classic":
             self._tell(Menu(self._words.commands))
         if not self._calls:
@@ -367,7 +377,7 @@ class Front:
 
     def _lost(self) -> int:
         """The connection is gone for good: the exit code."""
-        if self._ending and not self._pending:
+        if self._hope.ending and not self._pending:
             return self._code
         lost = self._chat.lost or LinkLost(Code.NO_ERROR)
         if self._config.on_server_loss == "exit" and not self._config.json:
@@ -386,13 +396,3 @@ class Front:
 
     def _tell(self, item: object) -> None:
         self._printer.tell(item, self._desk.chat.state if self._desk is not None else State())
-
-
-def _pause(refusal: LocalProtocolError | Refused, tries: int) -> float | None:
-    """Seconds until it is worth trying again; None where it is not."""
-    if isinstance(refusal, LocalProtocolError):
-        # Between two connections nothing may be asked.
-        return _BETWEEN if refusal.code is Code.STATE and tries < _TRIES else None
-    if not MEANINGS[refusal.code].temporary or (tries >= _TRIES and refusal.retry_after is None):
-        return None
-    return (refusal.retry_after or 1000) / 1000

@@ -12,7 +12,7 @@ from quicchat.client.events import Progress
 from quicchat.client.events import Sent as Reach
 from quicchat.errors import LinkLost, LocalProtocolError, Refused
 from quicchat.ui.outcomes import Heard, Late, Reached, Sent
-from quicchat.wire.chapters.messages import SAID, Message, Posted, Recipient, Window
+from quicchat.wire.chapters.messages import SAID, Kind, Message, Posted, Recipient, Window
 from quicchat.wire.names import Room, User, parties
 
 K = TypeVar("K")
@@ -36,10 +36,14 @@ class Listener:
         self._device = device
         #: When messages came here (Unix ms), by [room, epoch, seq].
         self.received: dict[tuple[str, int | None, int], int] = {}
+        #: The rooms in which files of a name were announced.
+        self.announced: dict[str, set[str]] = {}
         #: Messages that somebody waits to see stored, and what is known of those that are.
         self._waited: set[bytes] = set()
         self._posted: dict[bytes, Posted] = {}
         self._reached: dict[bytes, None] = {}
+        #: Of whose progress we were told: what nobody waits for, such as files, is ours, too.
+        self._ours: dict[bytes, None] = {}
         #: Up to these places it was said while we were away.
         self._upto: Mapping[str, int] = {}
         self._is_away = False
@@ -92,7 +96,10 @@ class Listener:
         """An event of a log; each comes once."""
         received = time.time_ns() // 1_000_000  # noqa: TID251 - when it came here is a fact of this machine
         _remember(self.received, (message.room, message.epoch, message.seq), received)
-        own = message.cid in self._waited or message.cid in self._posted or message.device == self._device
+        for _, _, _, name, _ in message.attachments or () if message.kind is Kind.FILE else ():
+            _remember(self.announced, name, self.announced.get(name, set()) | {message.room})
+        own = message.cid in self._waited or message.cid in self._posted or message.cid in self._ours
+        own = own or message.device == self._device
         self._last[message.room] = message.seq
         if self._missing.get(message.room, message.seq + 1) <= message.seq:
             del self._missing[message.room]
@@ -101,6 +108,7 @@ class Listener:
 
     async def progress(self, progress: Progress, chat: Chat, now: float) -> None:
         """One of our own came further."""
+        _remember(self._ours, progress.cid, None)
         user, stored, offline = None, None, False
         if progress.state in (Reach.DELIVERED, Reach.READ) and progress.cid not in self._reached:
             both = parties(Room(progress.room)) or frozenset()

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from quicchat.client.events import Progress
+from quicchat.client.files.api import Listed
 from quicchat.client.state import Person
 from quicchat.errors import Code
-from quicchat.ui.words import Call, Command
+from quicchat.ui.words import Call, Choice, Command
 from quicchat.wire.chapters.messages import Message, Posted
 from quicchat.wire.chapters.presence import Show
 from quicchat.wire.chapters.rooms import Rank
@@ -112,6 +113,68 @@ class Devices:
     """Rows [session, device, its name, address, since when, whether it is ours]; session 0 where it is away."""
 
     rows: Sequence[tuple[int, bytes, str, str, int, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a room, or with None what the server shares."""
+
+    room: str | None
+    rows: Sequence[Listed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freight:
+    """How far a file is on its way. `step` names what people are told of it; it is empty where they are told nothing.
+
+    Sizes are bytes, rates bytes a second: the one of the moment, and those of all that came `reliable` and `fast`.
+    `lost` pieces of a fast one did not come by themselves, `missing` are not here now. `seconds` is how long it took.
+    """
+
+    number: int
+    name: str
+    direction: str
+    mode: str
+    state: str
+    room: str | None = None
+    size: int | None = None
+    done: int = 0
+    resumed: int = 0
+    rate: float = 0.0
+    eta: float | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    pieces: int = 0
+    missing: int = 0
+    lost: int = 0
+    seconds: float = 0.0
+    path: str | None = None
+    reason: str = ""
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """Files on their way, or that were."""
+
+    rows: Sequence[Freight]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A directory that came is one again; `left_out` members may not be made here. With a `reason` it failed."""
+
+    name: str
+    path: str
+    files: int
+    left_out: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Rows [name, bytes, bytes that are here] of files that were begun here and can go on."""
+
+    rows: Sequence[tuple[str, int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +325,9 @@ Outcome = (
     | Unread
     | Receipts
     | Devices
+    | Files
+    | Transfers
+    | Choice
     | Status
     | Done
     | Echoed

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from quicchat.client.events import Line, Reset
+from quicchat.client.files.api import Listed
 from quicchat.client.state import State
 from quicchat.ui.outcomes import (
     Denied,
@@ -19,7 +20,9 @@ from quicchat.ui.outcomes import (
     Done,
     Echoed,
     Entered,
+    Files,
     Found,
+    Freight,
     Gone,
     Heard,
     Help,
@@ -36,11 +39,14 @@ from quicchat.ui.outcomes import (
     Sent,
     Shown,
     Status,
+    Transfers,
+    Unfinished,
+    Unpacked,
     Unread,
     Unsent,
     Waiting,
 )
-from quicchat.ui.words import Asks, Unclear
+from quicchat.ui.words import Asks, Choice, Unclear
 from quicchat.wire.chapters.messages import ReceiptEvent
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Tick, Typing
 from quicchat.wire.chapters.rooms import Invite, RoomState
@@ -48,7 +54,11 @@ from quicchat.wire.chapters.session import Bye, Goaway
 
 _MESSAGE: Final = (
     *("room", "epoch", "seq", "cid", "from", "kind", "text", "sent", "stored", "received"),
-    *("topic", "reply", "refs", "mentions", "expires", "by", "rank"),
+    *("topic", "reply", "refs", "mentions", "expires", "by", "rank", "files"),
+)
+_TRANSFER: Final = (
+    *("number", "name", "direction", "mode", "state", "room", "size", "done", "resumed", "rate", "eta", "rates"),
+    *("pieces", "missing", "lost", "seconds", "path", "reason"),
 )
 
 #: The schema: each event with its keys, in the order in which they are written.
@@ -74,6 +84,11 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "unread": ("rooms",),
     "receipts": ("room", "people", "count"),
     "sessions": ("sessions",),
+    "files": ("room", "files"),
+    "transfer": _TRANSFER,
+    "transfers": ("transfers",),
+    "unpacked": ("name", "path", "files", "left_out", "reason"),
+    "unfinished": ("files",),
     "status": ("user", "server", "version", "session", "ms", "outbox"),
     "done": ("command", "facts"),
     "echo": ("text",),
@@ -110,7 +125,7 @@ class Json:
 
 def record(item: object) -> dict[str, Any] | None:
     """The object for an event or an outcome; None for what only people need."""
-    found = _event(item) or _result(item) or _fact(item)
+    found = _event(item) or _result(item) or _fact(item) or _carried(item)
     if found is None:
         return None
     name, values = found
@@ -203,6 +218,42 @@ def _listed(item: object) -> _Row | None:
     return None
 
 
+def _carried(item: object) -> _Row | None:
+    """What there is of files, and what became of them."""
+    match item:
+        case Files():
+            rows = [_listing(each) for each in item.rows]
+            names = ("name", "size", "modified", "media_type", "file", "standing", "from", "seq")
+            return "files", (item.room, _rows(rows, *names))
+        case Freight():
+            return "transfer", _freight(item)
+        case Transfers():
+            return "transfers", (_rows(map(_freight, item.rows), *_TRANSFER),)
+        case Unpacked():
+            return "unpacked", (item.name, item.path, item.files, item.left_out, item.reason or None)
+        case Unfinished(rows) if rows:
+            return "unfinished", (_rows(rows, "name", "size", "done"),)
+    return None
+
+
+def _listing(item: Listed) -> tuple[Any, ...]:
+    file = item.file.hex() if item.file else None
+    facts = (item.name, item.size, item.modified, item.media_type, file)
+    return (*facts, item.standing.name.lower(), item.sender or None, item.seq)
+
+
+def _freight(item: Freight) -> tuple[Any, ...]:
+    which = (item.number, item.name, item.direction, item.mode, item.state, item.room)
+    rates = {mode: round(rate) for mode, rate in item.rates.items()}
+    eta = None if item.eta is None else round(item.eta, 1)
+    how_far = (item.size, item.done, item.resumed, round(item.rate), eta, rates)
+    return (
+        *which,
+        *how_far,
+        *(item.pieces, item.missing, item.lost, round(item.seconds, 3), item.path, item.reason or None),
+    )
+
+
 def _rows(rows: Iterable[Sequence[Any]], *names: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -222,6 +273,8 @@ def _fact(item: object) -> _Row | None:
             return "error", ("USAGE", item.text, item.line)
         case Asks():
             return "error", ("USAGE", item.question, item.call.line)
+        case Choice():
+            return "error", ("USAGE", item.question, item.yes.line)
         case Lost():
             return "lost", (item.code, item.reason, item.retry)
         case Line():
@@ -243,7 +296,9 @@ def _message(heard: Heard) -> tuple[Any, ...]:
     what = (message.sender, message.kind.name.lower(), message.text)
     about = (message.topic, message.reply, message.refs, message.mentions, message.expires, message.by)
     rank = None if message.rank is None else message.rank.name.lower()
-    return (*where, *what, message.sent, message.ts, heard.received, *about, rank)
+    files = [(file.hex(), *rest) for file, *rest in message.attachments or ()]
+    attached = _rows(files, "file", "size", "media_type", "name", "modified") or None
+    return (*where, *what, message.sent, message.ts, heard.received, *about, rank, attached)
 
 
 def _person(item: People, user: str) -> dict[str, Any]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from quicchat.client import events
 from quicchat.client.events import Line, Progress, Reset
 from quicchat.client.state import State
-from quicchat.ui import tables
+from quicchat.ui import manifest, tables
 from quicchat.ui.outcomes import (
     Denied,
     Devices,
     Done,
     Echoed,
     Entered,
+    Files,
     Found,
+    Freight,
     Gone,
     Heard,
     Help,
@@ -35,6 +38,9 @@ from quicchat.ui.outcomes import (
     Sent,
     Shown,
     Status,
+    Transfers,
+    Unfinished,
+    Unpacked,
     Unread,
     Unsent,
     Waiting,
@@ -42,14 +48,14 @@ from quicchat.ui.outcomes import (
 from quicchat.ui.styles import STYLES
 from quicchat.ui.tables import SHOWS
 from quicchat.ui.visible import visible
-from quicchat.ui.words import Asks, Style, Unclear
+from quicchat.ui.words import Asks, Choice, Style, Unclear
 from quicchat.wire.chapters.messages import POSTABLE, SAID, Kind, Message, ReceiptEvent, Recipient
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Tick, Typing
 from quicchat.wire.chapters.rooms import Invite, RoomState
 from quicchat.wire.chapters.session import Bye, Goaway
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, PARROT, Room, User, parties
 
-_SPEECH: Final = {Kind.TEXT: "text", Kind.EMOTE: "emote", Kind.CODE: "text"}
+_SPEECH: Final = {Kind.TEXT: "text", Kind.EMOTE: "emote", Kind.CODE: "text", Kind.FILE: "text"}
 #: Kinds that are about another message, or about the room, and the templates that tell them.
 _ABOUT: Final = {Kind.EDIT: "edit", Kind.RETRACT: "retract", Kind.REACT: "react", Kind.PIN: "pin"}
 _FACTS: Final = {Kind.TOPIC: "topic", Kind.ROLE: "fact", Kind.KEY: "fact"}
@@ -77,9 +83,11 @@ class Text:
         self._style = style
         self._templates = STYLES[style]
         self._times = times
+        self._user = ""
 
     def tell(self, item: object, state: State) -> None:
         """Print what there is to say about an event or an outcome; `state` is what the client knows now."""
+        self._user = state.user
         match item:
             case Heard():
                 self._heard(item)
@@ -89,8 +97,10 @@ class Text:
                 self._sent(item)
             case Reached():
                 self._reached(item)
-            case Entered() | Lost() | Waiting() | Unsent() | Denied() | Unclear() | Asks() | Note() | Menu():
+            case Entered() | Lost() | Waiting() | Unsent() | Denied() | Unclear() | Asks() | Choice() | Note() | Menu():
                 self._noted(item)
+            case Freight() | Transfers() | Unpacked() | Unfinished():
+                self._carried(item)
             case Line(state="moved"):
                 self._note("moved")
             case Line() | Progress() | Typing() | Tick() | ReceiptEvent() | RoomState():
@@ -121,6 +131,9 @@ class Text:
             self._paper.show(self._templates[about].format_map(values))
             return
         place = _place(message.room)
+        if message.kind is Kind.FILE and message.attachments:
+            self._paper.show(self._templates[f"file.{place}"].format_map(values))
+            return
         late = f"late.{place}"
         name = late if heard.late and late in self._templates else f"{_SPEECH.get(message.kind, 'notice')}.{place}"
         template = self._templates.get(name) or self._templates[f"text.{place}"]
@@ -209,6 +222,8 @@ class Text:
                 self._lines(tables.receipts(item, self._time))
             case Devices():
                 self._lines(tables.devices(item, self._time))
+            case Files():
+                self._lines(tables.files(item, self._times))
             case Status():
                 self._lines(tables.status(item))
             case Help():
@@ -220,6 +235,23 @@ class Text:
         times = {"sent": message.sent, "stored": message.ts, "received": heard.received}
         values |= {name: self._time(at) for name, at in times.items()}
         return self._templates["past"].format_map(values)
+
+    # Files
+
+    def _carried(self, item: object) -> None:
+        """What became of files; of most steps only scripts want to know."""
+        match item:
+            case Freight(step=step) if step:
+                self._note(f"file.{step}", **manifest.facts(item))
+            case Transfers(rows) if all(each.step == "listed" for each in rows):
+                self._lines(tables.transfers(item))
+            case Transfers(rows):
+                for each in rows:
+                    self._carried(replace(each, step=f"begins.{each.direction}"))
+            case Unpacked():
+                self._note("file.unpacked" if not item.reason else "file.packed", **manifest.unpacked(item))
+            case Unfinished(rows) if rows:
+                self._note("file.unfinished", files=manifest.unfinished(item))
 
     # What became of the connection, and of what was typed
 
@@ -241,7 +273,7 @@ class Text:
                 self._note("denied", text=item.text)
             case Unclear(text):
                 self._note("unclear", text=text)
-            case Asks():
+            case Asks() | Choice():
                 self._note("asks", text=item.question)
             case Menu():
                 self._note("menu", text=", ".join(tables.plain_words(item)))
@@ -250,11 +282,11 @@ class Text:
 
     # The ways to print
 
-    def _note(self, name: str, **values: str) -> None:
+    def _note(self, name: str, /, **values: str) -> None:
         if template := self._templates[name]:
             self._paper.note(template.format_map({key: visible(value) for key, value in values.items()}))
 
-    def _print(self, name: str, **values: str) -> None:
+    def _print(self, name: str, /, **values: str) -> None:
         self._paper.show(self._templates[name].format_map({key: visible(value) for key, value in values.items()}))
 
     def _lines(self, lines: Iterable[str]) -> None:
@@ -277,6 +309,8 @@ class Text:
             "by": message.by or "",
             "ref": str(message.refs[0]) if message.refs else "?",
             "re": self._templates["re"].format(ref=message.reply) if message.reply is not None else "",
+            "files": manifest.attached(message),
+            "get": manifest.how_to_get(message, self._user),
         }
         return {name: visible(value) for name, value in values.items()}
 

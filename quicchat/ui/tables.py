@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from quicchat.client.state import Person
-from quicchat.ui.outcomes import Devices, Help, Members, Menu, Receipts, Rooms, Status, Unread
+from quicchat.ui.figures import rate_of, share_of, size_of, span_of
+from quicchat.ui.manifest import called
+from quicchat.ui.outcomes import Devices, Files, Help, Members, Menu, Receipts, Rooms, Status, Transfers, Unread
+from quicchat.ui.visible import visible
 from quicchat.ui.words import Command
+from quicchat.wire.chapters.files import Standing
 from quicchat.wire.chapters.presence import Show
 from quicchat.wire.chapters.rooms import Rank
 
 SHOWS: Final = {Show.OFFLINE: "offline", Show.ONLINE: "online", Show.AWAY: "away", Show.BUSY: "busy"}
 #: A rank as help names those who have it.
 _THOSE: Final = {Rank.MODERATOR: "moderators", Rank.OWNER: "owners"}
+_STANDINGS: Final = {Standing.WHOLE: "", Standing.COMING: "still coming", Standing.CHANGING: "changing"}
+#: Where a file comes from that nobody sent.
+SHARED: Final = "shared"
+#: Columns that a name may take before its row is out of line.
+_WIDEST: Final = 48
 #: Tells a time (Unix ms, None where nobody told it).
 Clock = Callable[[int | None], str]
 
@@ -53,6 +63,41 @@ def devices(item: Devices, clock: Clock) -> Iterator[str]:
     for session, _, name, address, at, own in item.rows:
         where = f"session {session} from {address} since {clock(at)}" if session else f"away since {clock(at)}"
         yield f"{'*' if own else ' '} {name or 'a device'}: {where}"
+
+
+def files(item: Files, times: str) -> Iterator[str]:
+    """Columns: name, size, when it was changed, who sent it and where, and whether it can be had whole."""
+    rows = [
+        (
+            visible(called(each.name, each.media_type)),
+            size_of(each.size),
+            _day(each.modified, times),
+            f"{each.sender} #{each.seq}" if each.sender else SHARED,
+            _STANDINGS[each.standing],
+        )
+        for each in item.rows
+    ]
+    widths = [min(_WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
+    for name, size, modified, who, standing in rows:
+        line = f"{name:<{widths[0]}}  {size:>{widths[1]}}  {modified:<{widths[2]}}  {who:<{widths[3]}}  {standing}"
+        yield line.rstrip()
+
+
+def _day(at: int, times: str) -> str:
+    """Local date and time of Unix ms; the server may have told any number."""
+    try:
+        return time.strftime(f"%Y-%m-%d {times}", time.localtime(at / 1000)) if at else "-"
+    except (OverflowError, ValueError, OSError):
+        return "-"
+
+
+def transfers(item: Transfers) -> Iterator[str]:
+    for each in item.rows:
+        moves = f", {rate_of(each.rate)}" if each.rate else ""
+        left = f", {span_of(each.eta)} to go" if each.eta is not None else ""
+        why = f": {each.reason}" if each.reason else ""
+        share = f"{share_of(each.done, each.size)} of {size_of(each.size)}"
+        yield f"{each.number} {each.direction} {each.name} {share}, {each.state}{moves}{left}{why}"
 
 
 def status(item: Status) -> Iterator[str]:

@@ -111,6 +111,19 @@ class Asks:
     hidden: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A question to a person: the call that follows from yes, or an empty line, and the one from no."""
+
+    question: str
+    yes: Call
+    no: Call
+
+    def answer(self, line: str) -> Call | None:
+        """What follows from a line; None where it answers nothing."""
+        return {"": self.yes, "y": self.yes, "yes": self.yes, "n": self.no, "no": self.no}.get(line.strip().lower())
+
+
 Parsed = Call | Unclear | Asks
 
 
@@ -254,6 +267,8 @@ def _checked(name: str, value: str) -> str:
             raise ValueError(f"the {name} has at most {_LINE_BYTES} bytes, this one has {size}")
         case "session" if not (value.isascii() and value.isdigit() and 0 < int(value) < 2**53):
             raise ValueError(f"{value!r} is no session; /sessions lists them")
+        case "number" if not (value.isascii() and value.isdigit() and len(value) < 10):
+            raise ValueError(f"{value!r} is no number of a transfer; /transfers lists them")
         case "onoff" if value.lower() not in ("on", "off"):
             raise ValueError(f"{value!r} is neither on nor off")
     return value

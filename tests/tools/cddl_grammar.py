@@ -1,6 +1,6 @@
 """A reader of the CDDL (RFC 8610) that specgen writes, and a judge of items by it; it knows nothing of the registry.
 
-It knows the part of CDDL that is used: choices, ranges, literals, .size and .regexp, arrays, maps, named groups,
+It knows the part of CDDL that is used: choices, ranges, literals, .size, .regexp and .and, arrays, maps, named groups,
 occurrences, and `&( )`. What it does not know it refuses.
 """
 
@@ -124,7 +124,7 @@ class _Reader:
         if text == "(":
             inner = self.type()
             self.sign(")")
-            return inner
+            return self._and(inner) if self.peek == ".and" else inner
         if text == "[":
             return _array(self.entries("]", in_map=False))
         if text == "{":
@@ -133,6 +133,11 @@ class _Reader:
             self.sign("(")
             return _any_of(self.entries(")", in_map=True))
         raise SyntaxError(f"{text!r} begins no type")
+
+    def _and(self, one: Judge) -> Judge:
+        self.take("control")
+        other = self._one()
+        return lambda item: one(item) and other(item)
 
     def _range(self) -> Judge:
         low, high = map(int, self.take("range").split(".."))

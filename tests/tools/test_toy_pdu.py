@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def test_the_specification_has_it(playroom: Playroom) -> None:
     assert "| 1 | name | `text .size (0..64)` |  | 2 | what to play with |" in text("toy_chapter.md")
     assert "## TOY\n" in text("examples.md")
     for picture in ("states.mmd", "states.dot", "states.md"):
-        assert "TICK, TOY" in text(picture)
+        assert re.search(r"FILE_ACK,(?:\s|\\l)+TOY\b", text(picture))
         assert "TOY_R" in text(picture)
     golden = json.loads(after["spec/vectors/toy_chapter.json"])
     assert {vector["pdu"] for vector in golden["valid"]} == {"TOY", "TOY_R"}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.house import World, play
+from tests.ui.shelf import HERE, SHARED, Act, Counter, Shelf
 from tests.ui.stage import Start, stage
 
 
@@ -20,6 +21,19 @@ def scene(tmp_path: Path) -> Callable[..., Any]:
         async def inside() -> None:
             async with stage(tmp_path, *args, **facts) as (here, start):
                 await scenario(here, start)
+
+        play(inside)
+
+    return act
+
+
+@pytest.fixture
+def counter(tmp_path: Path) -> Act:
+    """Plays a scenario at a counter with two shelves."""
+
+    def act(scenario: Callable[[Counter], Coroutine[Any, Any, None]], **facts: Any) -> None:
+        async def inside() -> None:
+            await scenario(Counter(tmp_path / "alice", Shelf(general=HERE, shared=SHARED), **facts))
 
         play(inside)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from quicchat.client.events import Line, Progress, Reset
 from quicchat.client.events import Sent as Reach
+from quicchat.client.files.api import Listed
 from quicchat.client.state import Person, State
 from quicchat.errors import Code
 from quicchat.ui.commands import COMMANDS
@@ -16,7 +17,9 @@ from quicchat.ui.outcomes import (
     Done,
     Echoed,
     Entered,
+    Files,
     Found,
+    Freight,
     Gone,
     Heard,
     Help,
@@ -36,12 +39,17 @@ from quicchat.ui.outcomes import (
     Sent,
     Shown,
     Status,
+    Transfers,
+    Unfinished,
+    Unpacked,
     Unread,
     Unsent,
     Waiting,
 )
 from quicchat.ui.render import Text
-from quicchat.ui.words import Asks, Call, Style, Unclear
+from quicchat.ui.styles import STYLES
+from quicchat.ui.words import Asks, Call, Choice, Style, Unclear
+from quicchat.wire.chapters.files import Standing
 from quicchat.wire.chapters.messages import Kind, Message, Posted, ReceiptEvent, Recipient
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Tick, Typing
 from quicchat.wire.chapters.rooms import Invite, Rank, RoomState
@@ -100,6 +108,25 @@ def noted(item: object, style: Style = "default") -> list[str]:
     return err
 
 
+#: What people are told of a file on its way.
+STEPS = [name.removeprefix("file.") for name in STYLES["default"] if name.startswith("file.")]
+STEPS = [step for step in STEPS if step not in ("general", "room", "direct", "broadcast")]
+STEPS = [step for step in STEPS if not step.startswith(("un", "packed"))]
+
+
+def listed(name: str = "notes.pdf", **facts: Any) -> Listed:
+    usual = {"size": 1_234_567, "modified": STORED, "media_type": "application/pdf", "file": b"f" * 32}
+    return Listed(name=name, **{**usual, "standing": Standing.COMING, "sender": "bob", "seq": 5, **facts})
+
+
+def freight(name: str = "notes.pdf", **facts: Any) -> Freight:
+    """A file whose way is half behind it, in both modes."""
+    usual: dict[str, Any] = {"number": 3, "direction": "down", "mode": "fast", "state": "transferring"}
+    usual |= {"size": 2_000_000, "done": 1_000_000, "resumed": 200_000, "rate": 250_000.0, "eta": 4.0, "seconds": 4.0}
+    usual |= {"pieces": 1954, "missing": 12, "lost": 20, "rates": {"fast": 500_000.0, "reliable": 90_000.0}}
+    return Freight(name=name, **{**usual, "path": f"/home/{name}", "reason": name, **facts})
+
+
 def posted(room: str = GENERAL, **facts: Any) -> Posted:
     return Posted(room=room, cid=b"c" * 16, seq=9, ts=STORED, epoch=1, **facts)
 
@@ -116,6 +143,7 @@ def _happened(text: str) -> list[object]:
         *(heard(text, room, kind=kind, refs=(3,), reply=2, by="x") for room in rooms for kind in Kind),
         heard(text, "r1", late=True),
         heard(text, own=True),
+        heard("", "r1", kind=Kind.FILE, attachments=((b"f" * 32, 1_234_567, "image/jpeg", text, STORED),)),
         Late(),
         Presence(user="bob", show=Show.AWAY, status=text, address=text),
         Presence(user="bob", show=Show.OFFLINE, reason=text),
@@ -157,6 +185,9 @@ def _brought(text: str) -> list[object]:
         Unread([("r1", 3, 1)]),
         Receipts("r1", [("bob", 3, 2, STORED)], 5),
         Devices([(7, b"d" * 16, text, text, STORED, True), (0, b"e" * 16, "", "", STORED, False)]),
+        Files("r1", [listed(text), listed(text, sender="", seq=0, file=None, modified=0)]),
+        Transfers([freight(text, step="begins"), freight(text, step="begins", direction="up")]),
+        Transfers([freight(text, step="listed")]),
         Status(user="alice", place=text, version=2, session=7, rtt=0.0123, outbox=2),
         Done("ban", {"user": "bob", "room": "r1"}),
         Echoed(text),
@@ -170,6 +201,13 @@ def _brought(text: str) -> list[object]:
 def _fared(text: str) -> list[object]:
     """What became of the connection, and of what was typed."""
     return [
+        *(freight(text, step=step) for step in STEPS),
+        freight(text),
+        Unpacked(text, text, 3, 1),
+        Unpacked(text, text, 0, 0, text),
+        Unfinished([(text, 100, 94)]),
+        Unfinished([]),
+        Choice(text, CALL, CALL),
         Menu(COMMANDS),
         Denied(Code.FORBIDDEN, text, CALL),
         Unclear(text, text),

@@ -19,13 +19,15 @@ from quicchat.errors import Code, LinkLost
 from quicchat.server.model import Credentials, Policy
 from quicchat.transport.link import Link
 from quicchat.transport.memory import MemoryLink
+from quicchat.ui.cargo import Cargo
 from quicchat.ui.commands import COMMANDS
 from quicchat.ui.contact import Contact, part
+from quicchat.ui.desk import Desk
 from quicchat.ui.front import Front
 from quicchat.ui.lines import Lines
 from quicchat.ui.paper import Plain
 from quicchat.ui.words import Call, Style, Vocabulary
-from quicchat.wire.names import PARROT
+from quicchat.wire.names import GENERAL, PARROT
 from tests.server.house import OPEN, World, world
 
 ALICE = Identity(user="alice", password="secret", sign_up=True, iterations=1)
@@ -165,6 +167,12 @@ def vocabulary(style: Style = "default") -> Vocabulary:
     """The words of a style, with message ids that can be told apart."""
     numbers = itertools.count(1)
     return Vocabulary(COMMANDS, style, lambda size: b"\xff" + next(numbers).to_bytes(size - 1, "big"))
+
+
+def desk_of(chat: Chat, style: Style = "default", room: str = GENERAL) -> Desk:
+    """A desk without a front end; what is told of files is told to nobody."""
+    cargo = Cargo(chat, Path("downloads"), lambda item: None, lively=False)
+    return Desk(chat, vocabulary(style), cargo, room)
 
 
 def calls_of(*given: str) -> list[Call]:

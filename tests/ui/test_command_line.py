@@ -199,7 +199,7 @@ def test_exit_code(ran: Ran, code: int) -> None:
         ("sever", "sever is unknown; did you mean server? (quicchat --help explains)"),
         ("sever --port 5", "sever is unknown; did you mean server? (quicchat --help explains)"),
         ("--verson", "--verson is unknown; did you mean --version? (quicchat --help explains)"),
-        ("", "say what to do: server, client, fingerprint, scenario (quicchat --help explains)"),
+        ("", "say what to do: server, client, send, get, files, fingerprint, scenario (quicchat --help explains)"),
     ],
 )
 def test_bad_forms(complaint: Complaint, line: str, said: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from quicchat.client.api import Chat
 from quicchat.errors import Code, Refused
 from quicchat.ui import commands
 from quicchat.ui.commands import COMMANDS
@@ -27,12 +26,12 @@ from quicchat.ui.outcomes import (
     Sent,
     Shown,
 )
-from quicchat.ui.words import Call, Style
+from quicchat.ui.words import Call
 from quicchat.wire.chapters.messages import Kind, Message, Recipient
 from quicchat.wire.chapters.presence import Presence, Show
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL
 from tests.server.house import heard, play, texts, world
-from tests.ui.stage import vocabulary
+from tests.ui.stage import desk_of
 
 
 async def do(desk: Desk, line: str) -> Any:
@@ -45,10 +44,6 @@ async def denied(desk: Desk, line: str) -> Code:
     with pytest.raises(Refused) as caught:
         await do(desk, line)
     return caught.value.code
-
-
-def desk_of(chat: Chat, style: Style = "default") -> Desk:
-    return Desk(chat, vocabulary(style))
 
 
 def test_text_goes_to_the_current_room() -> None:

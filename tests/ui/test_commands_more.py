@@ -16,8 +16,8 @@ from quicchat.wire.chapters.presence import Presence, Show, Typing
 from quicchat.wire.chapters.rooms import Invite, Rank
 from quicchat.wire.names import GENERAL
 from tests.server.house import happened, heard, play, world
-from tests.ui.stage import vocabulary
-from tests.ui.test_commands import denied, desk_of, do
+from tests.ui.stage import desk_of
+from tests.ui.test_commands import denied, do
 
 
 async def events(chat: Chat, kind: Kind) -> list[Message]:
@@ -57,13 +57,9 @@ def test_what_was_said_is_corrected_taken_back_answered_and_pinned() -> None:
                 (Kind.RETRACT, (reply.posted.seq,), None),
             ]
             assert found[-4].mentions == ("bob",)
-            assert await denied(desk_of_room(bob, "r1"), f"/edit #{seq} hacked") is Code.FORBIDDEN
+            assert await denied(desk_of(bob, room="r1"), f"/edit #{seq} hacked") is Code.FORBIDDEN
 
     play(scenario)
-
-
-def desk_of_room(chat: Chat, room: str) -> Desk:
-    return Desk(chat, vocabulary(), room)
 
 
 def test_history_search_and_what_is_unread() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from quicchat.config import BadSetting, ClientConfig, ServerConfig, Setting, home, is_loopback, read, settings
-from quicchat.config.kinds import Address, Many, Place, Seconds, Switch, Text, Whole, Word
+from quicchat.config.kinds import Address, Many, Place, Seconds, Size, Switch, Text, Whole, Word
 
 Command = type[ServerConfig] | type[ClientConfig]
 
@@ -31,6 +31,8 @@ def sample(setting: Setting, kind: object = None) -> tuple[str, object]:
             return text, (value,)
         case Whole(low, high):
             return (str(low + 1), low + 1) if low + 1 != setting.default else (str(high), high)
+        case Size():
+            return "3M", 3 << 20
         case Seconds():
             return "1.5", 1.5
         case Word(words):
@@ -271,12 +273,6 @@ def test_ports_are_decimal_digits(environ: dict[str, str], text: str) -> None:
     line = said(ServerConfig, {"port": text}, environ)
     assert line.endswith("is not a whole number from 0 to 65535")
     assert len(line) < 200
-
-
-@pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "3601", "five", ""])
-def test_seconds(environ: dict[str, str], text: str) -> None:
-    """Issue 2.10: durations are finite and within bounds."""
-    assert "number of seconds" in said(ClientConfig, {"connect_timeout": text}, environ)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("Yes", True), ("on", True), ("FALSE", False), ("0", False)])

@@ -18,6 +18,7 @@ STYLES: tuple[Style, ...] = get_args(Style)
 #: Arguments that every command accepts, by its own description.
 EXAMPLES = {"user": "bob", "room": "r1", "text": "hi  there", "topic": "all of it", "command": "join", "seq": "12"}
 EXAMPLES |= {"past": "@bob 7 before #9", "reason": "good night", "status": "at lunch", "secret": "sesame"}
+EXAMPLES |= {"place": "@bob", "file": "a udp", "files": "~/a b.txt 'c d'", "number": "3"}
 EXAMPLES |= {"words": "blue moon*", "emoji": "+1", "onoff": "off", "rank": "moderator", "session": "7"}
 #: What is never typed on the line is asked for.
 HIDDEN = {"password"}
@@ -47,12 +48,12 @@ def arguments(command: Command) -> tuple[str, dict[str, str]]:
     return " ".join(EXAMPLES[slot] for slot in slots), {slot: EXAMPLES[slot] for slot in slots}
 
 
-#: `/pm` is private in every style; only the plain word of style classic is not (R1.15).
+#: `/pm` is private in every style, and `/send` sends files; only the plain words of style classic do not (R1.15, R4.7).
 SLASHED = [
     (each, word)
     for each in COMMANDS
     for word in dict.fromkeys((each.name, *each.aliases, *each.classic))
-    if word != "PM" and each.name not in HIDDEN
+    if word != "PM" and (each.name, word) != ("msg", "send") and each.name not in HIDDEN
 ]
 CLASSIC = [(each, word) for each in COMMANDS for word in each.classic]
 MYSTIC = [(each, word) for each in COMMANDS for word in each.mystic]
@@ -134,8 +135,11 @@ def test_no_word_means_two_things() -> None:
         ("/pm bob hi", "msg"),
         ("/DM bob hi", "msg"),
         ("/EX", "quit"),
-        ("/send bob hi", "msg"),
+        ("/send photo.jpg", "send"),
         ("/send_all hi", "broadcast"),
+        ("/mystic files", "files"),
+        ("/mystic download my file.txt udp", "get"),
+        ("/download a udp", "get"),
         ("/dereg", "dereg"),
         ("/reg", "reg"),
         ("/afk", "away"),
@@ -150,7 +154,7 @@ def test_no_word_means_two_things() -> None:
     ],
 )
 def test_words_of_the_founding_texts(words_of: str, name: str) -> None:
-    """R0.17, R1.8, R1.14, R2.15-R2.19, R4.7-R4.10: the words themselves, written down here a second time."""
+    """R0.17, R1.8, R1.14, R2.15-R2.19, R2.25, R2.26, R4.7-R4.10: the words, written down here a second time."""
     assert called(words_of)[0] == name
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from quicchat.errors import Refused
 from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.ports import Accounts, Log, Rooms
+from quicchat.server.ports import Accounts, Files, Log, Rooms
 from quicchat.tools.sim.chance import Draws, Trace
 
 #: The methods of the ports that only look; whatever else there is goes the way of writes.
@@ -36,7 +36,9 @@ READS: Final = frozenset(
         "log.holding",
         "log.targets",
         "log.search",
-        "log.body",
+        "files.uploading",
+        "files.readable",
+        "files.listed",
     }
 )
 #: Seconds that a commit and a read take, at most.
@@ -103,6 +105,7 @@ class Volume:
         self.accounts = cast(Accounts, _Port(self, "accounts"))
         self.rooms = cast(Rooms, _Port(self, "rooms"))
         self.log = cast(Log, _Port(self, "log"))
+        self.files = cast(Files, _Port(self, "files"))
         self.dead = False
         self._loop = asyncio.get_running_loop()
         self._queue: list[Waiting] = []

@@ -34,7 +34,7 @@ def generate(
         "examples.md": examples(registry),
     }
     files |= {f"{tables.short_name(each)}.md": tables.chapter(each, registry) for each in chapters}
-    golden = {"framing": vectors.framing(), "login": vectors.scram()}
+    golden = {"framing": vectors.framing(), "login": vectors.scram(), "leaves": vectors.files()}
     golden |= {tables.short_name(each): vectors.chapter(each, registry) for each in chapters}
     return {
         **{f"spec/generated/{name}": text for name, text in files.items()},

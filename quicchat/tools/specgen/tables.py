@@ -10,7 +10,7 @@ from typing import Final
 from quicchat.errors import MEANINGS, Code
 from quicchat.protocol import closing, conduct
 from quicchat.protocol.limits import Limits
-from quicchat.server import feed, model, requests
+from quicchat.server import downloads, feed, model, requests, transfers, uploads
 from quicchat.server.services import accounts
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.session import Limit
@@ -56,6 +56,17 @@ _FIXED: Final = (
     ("held", requests.HELD, "bytes", "of requests of one client that are served or wait"),
     ("presence", model.PRESENCE_ROOM, "members", "of a room whose members hear of each other's presence"),
     ("rooms", model.ROOMS_EACH, "rooms", "that one user may be a member of"),
+    ("transfers", transfers.MOST, "transfers", "of one session at a time"),
+    ("transfers of a user", transfers.EACH, "transfers", "of all sessions of one user at a time"),
+    ("chunks", transfers.CHUNKS, "bytes", "of one chunk of each upload of a session together"),
+    ("credit", model.FIRST_CREDIT, "bytes", "that a stream of an upload may carry before its first FILE_ACK"),
+    ("window", uploads.WINDOW, "bytes", "that a stream of an upload may carry beyond what was taken of it"),
+    ("lent", uploads.LENT, "bytes", "of all windows of a session together, beyond the first credit of each"),
+    ("stall", int(uploads.STALL), "s", "without a byte on a stream of an upload"),
+    ("ahead", downloads.AHEAD, "bytes", "of a file that wait to be sent, on a stream or in datagrams"),
+    ("pause", int(downloads.PAUSE), "s", "in which the client of a download lets nothing more come"),
+    ("unread", downloads.UNREAD, "bytes", "of a file unacknowledged by a client, on one stream"),
+    ("unread in all", downloads.UNREAD_IN_ALL, "bytes", "of files unacknowledged by a client, on all streams"),
     ("tries", accounts.TRIES, "proofs", "that may fail on one connection"),
 )
 

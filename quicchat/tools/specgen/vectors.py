@@ -11,7 +11,7 @@ import cbor2
 from quicchat.errors import Code
 from quicchat.tools.specgen import instances, login, notation, tables
 from quicchat.tools.specgen.malformed import Bad, lenient, malformed
-from quicchat.wire import codec, frame
+from quicchat.wire import codec, frame, leaves
 from quicchat.wire.machine import Letter
 from quicchat.wire.machines import Chapter
 from quicchat.wire.registry import REGISTRY, VERSIONS, Field, Pdu, Registry
@@ -55,6 +55,13 @@ def framing() -> str:
 def scram() -> str:
     """One login, every message of it."""
     return _json(chapter="login", **login.example())
+
+
+def files() -> str:
+    """Ids of a few files: around the ends of a chunk, and of the same bytes cut in another way."""
+    sizes = [(0, 4_096), (1, 4_096), (4_095, 4_096), (4_096, 4_096), (4_097, 4_096), (12_288, 4_096), (12_288, 8_192)]
+    sizes += [(0, leaves.CHUNK), (leaves.CHUNK, leaves.CHUNK), (leaves.CHUNK + 1, leaves.CHUNK)]
+    return _json(chapter="leaves", valid=[_file(size, chunk) for size, chunk in sizes])
 
 
 def good(cls: type[Pdu]) -> Iterator[tuple[str, Pdu, int]]:
@@ -101,6 +108,12 @@ def _overfull(value: Any) -> bool:
     if isinstance(value, dict):
         return len(value) > MAX_PAIRS or any(map(_overfull, value.values()))
     return isinstance(value, list) and any(map(_overfull, value))
+
+
+def _file(size: int, chunk: int) -> dict[str, Any]:
+    file, found = leaves.of(bytes(at % 251 for at in range(size)), chunk)
+    cut = [found[at : at + leaves.LEAF].hex() for at in range(0, len(found), leaves.LEAF)]
+    return {"name": f"{size} bytes by {chunk}", "size": size, "chunk": chunk, "leaves": cut, "file": file.hex()}
 
 
 def _valid(name: str, pdu: Pdu, version: int) -> dict[str, Any]:
