@@ -47,8 +47,9 @@ check: .venv/.dev ## lint, types, layers, sizes, generated files
 bench: .venv/.dev ## measure speed against its targets
 	@$(BIN)/python -m tests.bench
 
-soak: .venv/.dev ## play 20,000 seeds of the simulation
+soak: .venv/.dev ## play 20,000 seeds of the simulation, and move files through ten kills of either end
 	@$(BIN)/python -m quicchat.tools.sim --seeds $(SEEDS)
+	@QUICCHAT_TEST_KILLS=10 QUICCHAT_TEST_MIB=100 $(BIN)/python -m pytest -q --timeout=900 tests/e2e/test_files*.py
 
 fuzz: .venv/.dev ## look for inputs that break it, for some minutes
 	@$(BIN)/python -m pytest -q $(FLAGS) -m hypothesis --hypothesis-profile=fuzz --timeout=3600 $(TESTS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,12 +16,19 @@ _START = 20.0
 
 
 class ServerProcess:
-    """A running `quicchat server` over one data directory; `start` and `kill` may alternate."""
+    """A running `quicchat server` over one data directory; `start` and `kill` may alternate.
 
-    def __init__(self, data: Path, *flags: str, port: int = 0) -> None:
+    `within` is a command that starts another, such as `small_disk`; `module` is the program.
+    """
+
+    def __init__(
+        self, data: Path, *flags: str, port: int = 0, within: Sequence[str] = (), module: str = "quicchat"
+    ) -> None:
         self.data = data
         self.port = port
         self._flags = flags
+        self._within = within
+        self._module = module
         self._process: subprocess.Popen[str] | None = None
         self._drain: subprocess.Popen[bytes] | None = None
 
@@ -39,11 +48,16 @@ class ServerProcess:
     @property
     def ca_pem(self) -> bytes:
         """The CA that clients trust."""
-        return (self.data / "certs" / "ca.pem").read_bytes()
+        return (self.seen / "certs" / "ca.pem").read_bytes()
+
+    @property
+    def seen(self) -> Path:
+        """Its data directory, also where what is mounted there is for itself alone."""
+        return Path(f"/proc/{self.pid}/root{self.data}") if self._within else self.data
 
     def start(self) -> None:
         """Start, and wait until the port is open; the same port as before, if there was one."""
-        command = [sys.executable, "-m", "quicchat", "server", "-l", "127.0.0.1", "-p", str(self.port)]
+        command = [*self._within, sys.executable, "-m", self._module, "server", "-l", "127.0.0.1", "-p", str(self.port)]
         command += ["--data", str(self.data), "--log-format", "json", *self._flags]
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
@@ -70,8 +84,11 @@ class ServerProcess:
 
     def cpu(self) -> float:
         """Seconds of user and system time since it started."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return processor(self.pid)
+
+    def peak(self) -> int:
+        """The most bytes of memory that it ever held."""
+        return status(self.pid, "VmHWM")
 
     def resident(self) -> int:
         """Bytes of memory it holds now."""
@@ -86,6 +103,30 @@ class ServerProcess:
             self._drain.wait(_START)
         self._process = None
         return code
+
+
+def status(pid: int | str, name: str) -> int:
+    """A size that the system tells about a process, in bytes; `VmHWM` is the most memory that it ever held."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    raise KeyError(name)
+
+
+def processor(pid: int | str) -> float:
+    """Seconds of user and system time since a process started."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def small_disk(data: Path, size: int) -> Sequence[str]:
+    """What a server is `within` to have so small a disk; or no larger files, where mounting is not allowed."""
+    data.mkdir(parents=True, exist_ok=True)
+    mounts = shutil.which("unshare") is not None
+    if not mounts or subprocess.run(["unshare", "-rm", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        return ["prlimit", f"--fsize={size}"]
+    return ["unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o size={size} none "$0" && exec "$@"', str(data)]
 
 
 #: For servers that many accounts are made on: one iteration, no demo accounts, no rate that anybody has to keep to.

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import bench_chat, bench_many, bench_resume, bench_rooms, bench_store, bench_wire
+from tests.bench import (
+    bench_chat,
+    bench_files,
+    bench_link,
+    bench_many,
+    bench_resume,
+    bench_rooms,
+    bench_store,
+    bench_wire,
+)
 from tests.bench.table import medians
 
 
@@ -13,7 +22,11 @@ def main() -> None:
     parser.add_argument("-n", "--runs", type=int, default=5, help="runs of each measurement (default 5)")
     parser.add_argument("--only", help="name of a module, such as chat, resume, store or wire")
     arguments = parser.parse_args()
-    for module in (bench_wire, bench_store, bench_chat, bench_many, bench_resume, bench_rooms):
+    every = (
+        *(bench_wire, bench_store, bench_link, bench_chat, bench_many),
+        *(bench_resume, bench_rooms, bench_files),
+    )
+    for module in every:
         if arguments.only in (None, module.__name__.rpartition("_")[2]):
             print("\n".join(medians(module.rows() for _ in range(arguments.runs))), flush=True)
 

@@ -54,7 +54,7 @@ class Counter:
             self._tell([Bytes(0, b"")])
         for event in events:
             if isinstance(event, Bytes) and event.sid == 0:
-                self.frames += len(self._reader.feed(event.data))
+                self.frames += sum(1 for _ in self._reader.feed(event.data))
                 self._more.set()
 
 

@@ -52,8 +52,13 @@ def rows() -> Iterator[Row]:
     yield Row("machine.after", microseconds(partial(CONNECTION.after, ready, server, MSG)), "us")
     yield Row("machine.after, with outcome", microseconds(partial(CONNECTION.after, ready, server, error)), "us")
     reader, framed = FrameReader(), wrap(encode(MSG, version=2))
-    yield Row("frame of a MSG", microseconds(partial(reader.feed, framed)), "us")
-    yield Row("8 frames at once", microseconds(partial(reader.feed, framed * 8)), "us")
+    yield Row("frame of a MSG", microseconds(partial(_cut, reader, framed)), "us")
+    yield Row("8 frames at once", microseconds(partial(_cut, reader, framed * 8)), "us")
+
+
+def _cut(reader: FrameReader, data: bytes) -> None:
+    for _ in reader.feed(data):
+        pass
 
 
 def of_each(only: str | None) -> Iterator[tuple[str, int, float, float]]:

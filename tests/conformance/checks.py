@@ -15,6 +15,7 @@ from quicchat.wire.registry import VERSIONS, Field, Pdu, Role, Via
 from quicchat.wire.states import State
 from tests.conformance import ends
 from tests.conformance.cases import FORGIVING, Cell, sensible
+from tests.frames import frames
 
 
 def check_legal(cell: Cell, *, version: int = 2) -> None:
@@ -28,8 +29,8 @@ def check_legal(cell: Cell, *, version: int = 2) -> None:
         sender.start(ends.CONTROL)
     elif via is Via.DATAGRAM:
         sender.datagram(pdu)
-    elif via is Via.QUERY:
-        open_query(sender, receiver)
+    elif via in (Via.QUERY, Via.FILE):
+        open_aside(sender, receiver, Purpose.QUERY if via is Via.QUERY else Purpose.FILE)
         sender.send(pdu, sid=ends.THIRD)
     else:
         say(sender, cell.letter, version)
@@ -50,9 +51,9 @@ def check_legal(cell: Cell, *, version: int = 2) -> None:
     assert receiver.state is sender.state
 
 
-def open_query(sender: Connection, receiver: Connection) -> None:
+def open_aside(sender: Connection, receiver: Connection, purpose: Purpose) -> None:
     """Give both ends a stream for what travels on no other."""
-    opening = StreamOpen(kind=Purpose.QUERY)
+    opening = StreamOpen(kind=purpose)
     if sender.role is Role.CLIENT:
         sender.open(ends.THIRD, opening)
         ends.exchange(sender, receiver)
@@ -112,7 +113,7 @@ def check_samples(cls: type[Pdu], field: Field) -> None:
         for sample in field.type.samples():
             pdu = instances.with_field(good, field, sample)
             data = codec.encode(pdu, version=version, id=3)
-            assert frame.FrameReader(frame.HARD_LIMIT).feed(frame.wrap(data)) == [data]
+            assert list(frames(frame.wrap(data))) == [data]
             back = codec.decode(data, version=version)
             assert back.pdu == pdu
             assert (back.id, back.re, back.version) == (3, None, version)

@@ -18,6 +18,7 @@ from quicchat.wire.machines import CONNECTION
 from quicchat.wire.registry import Pdu, Role, Via
 from quicchat.wire.states import State
 from tests.conformance.cases import path, sensible
+from tests.frames import frames
 
 #: Stream ids as QUIC numbers them: the client's first three bidirectional streams, the server's first.
 CONTROL, SECOND, THIRD, FROM_SERVER = 0, 4, 8, 1
@@ -84,10 +85,7 @@ def hear_bytes(end: Connection, data: bytes, *, sid: int = CONTROL, fin: bool = 
 def spoken(output: Iterable[LinkEvent]) -> list[Envelope]:
     """The PDUs in what an end put out."""
     return [
-        codec.decode(data)
-        for event in output
-        if isinstance(event, Bytes) and event.data
-        for data in frame.FrameReader(frame.HARD_LIMIT).feed(event.data)
+        codec.decode(data) for event in output if isinstance(event, Bytes) and event.data for data in frames(event.data)
     ]
 
 

@@ -16,6 +16,7 @@ from quicchat.server.adapters.clock import SystemClock
 from quicchat.server.adapters.store_memory import MemoryStore
 from quicchat.server.app import Door, Store, open_house
 from quicchat.server.model import Policy
+from quicchat.server.ports import Blobs, Share
 from quicchat.transport import virtual
 from quicchat.transport.dial import dial
 from quicchat.transport.endpoint import listen
@@ -53,13 +54,17 @@ async def _open(
     store: Store | None,
     versions: tuple[int, ...] = VERSIONS,
     limits: Limits | None = None,
+    share: Share | None = None,
+    blobs: Blobs | None = None,
     **policy: Any,
 ) -> AsyncIterator[tuple[Store, Door]]:
     """By default anybody may sign up, and the derivation costs nothing."""
     store = store or MemoryStore()
     rules = Policy(**{"signup": "open", "least_iterations": 1, **policy})
     try:
-        async with open_house(store, SystemClock(), rules, limits=limits, versions=versions, node="test") as door:
+        async with open_house(
+            *(store, SystemClock(), rules), share=share, blobs=blobs, limits=limits, versions=versions, node="test"
+        ) as door:
             yield store, door
     finally:
         await store.close()

@@ -16,11 +16,12 @@ from quicchat.protocol.events import Bytes, Closed, Datagram, LinkEvent, Reset, 
 from quicchat.transport.link import Link
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.accounts import MECHANISM, AuthChallenge, AuthOk, AuthResponse, AuthStart, Signup
+from quicchat.wire.chapters.files import FileHeader
 from quicchat.wire.chapters.messages import Message
 from quicchat.wire.chapters.presence import PresenceSnapshot
 from quicchat.wire.chapters.session import Error, Ok, Ping, Pong, Purpose, StreamOpen, VersionRequest, VersionResponse
-from quicchat.wire.codec import Envelope
-from quicchat.wire.frame import FrameReader
+from quicchat.wire.codec import Envelope, Unknown
+from quicchat.wire.frame import FrameReader, Raw
 from quicchat.wire.registry import Pdu
 from tests.conformance.house import Place, somebody
 
@@ -55,6 +56,8 @@ class Peer:
     def __init__(self, link: Link, *, device: bytes | None = None, iterations: int = 1) -> None:
         self.user = ""
         self.heard: list[Heard] = []
+        #: The raw bytes of each stream.
+        self.carried: dict[int, bytearray] = {}
         self.given_up: dict[int, int] = {}
         self.finished: set[int] = set()
         self.closed: Closed | None = None
@@ -240,10 +243,15 @@ class Peer:
         self._news.set()
 
     def _take_bytes(self, sid: int, data: bytes) -> None:
-        for payload in self._readers.setdefault(sid, FrameReader(frame.HARD_LIMIT)).feed(data):
-            self._take_payload(sid, payload)
+        reader = self._readers.setdefault(sid, FrameReader(frame.HARD_LIMIT))
+        for item in reader.feed(data):
+            if isinstance(item, Raw):
+                self.carried.setdefault(sid, bytearray()).extend(item.data)
+                continue
+            pdu = self._take_payload(sid, item)
+            reader.raw = pdu.follows if isinstance(pdu, FileHeader) else 0
 
-    def _take_payload(self, sid: int, payload: bytes) -> None:
+    def _take_payload(self, sid: int, payload: bytes) -> Pdu | Unknown:
         envelope = codec.decode(payload)
         if isinstance(envelope.pdu, VersionResponse):
             self._transcript.append(payload)
@@ -254,6 +262,7 @@ class Peer:
             envelope = replace(envelope, pdu=replace(envelope.pdu, extra=None))
         if isinstance(envelope.pdu, Pdu):
             self.heard.append(Heard(sid, envelope))
+        return envelope.pdu
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any
 
@@ -10,11 +9,10 @@ import pytest
 
 from quicchat.errors import Code
 from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.wire import codec
+from quicchat.wire import codec, leaves
 from quicchat.wire.chapters.messages import (
-    BodyPiece,
+    WHOLE,
     Found,
-    GetBody,
     History,
     HistoryPage,
     Kind,
@@ -22,12 +20,12 @@ from quicchat.wire.chapters.messages import (
     Post,
     Posted,
     PostMany,
-    PutBody,
     Search,
     Window,
 )
 from quicchat.wire.chapters.rooms import Create, Join
 from quicchat.wire.chapters.session import Error, Ok, Purpose
+from tests.conformance.files import CHUNK, fetch, offer, refused_get, upload
 from tests.conformance.house import House, play, simulated, somebody
 from tests.conformance.peer import Peer, calling, entered
 from tests.conformance.talk import page, post, said
@@ -178,20 +176,18 @@ def test_only_ones_own_words_are_changed(house: House) -> None:
 
 
 def test_what_was_taken_back_is_told_to_nobody(house: House) -> None:
-    """Z2, [6.11-4]: not in history, not in a search, not as a body, not to a retry; its place stays."""
+    """Z2, [6.11-4]: not in history, not in a search, not as a file, not to a retry; its place stays."""
 
     async def scenario() -> None:
         async with entered(house.place) as alice, entered(house.place) as bob:
             whole = b"a long secret"
-            digest = hashlib.sha256(whole).digest()
-            sid = alice.open(Purpose.QUERY)
-            put = PutBody(digest=digest, size=len(whole), offset=0, data=whole)
-            assert await alice.ask(put, sid=sid) == Ok()
-            attached = ((digest, len(whole), "text/plain;whole"),)
+            file = leaves.of(whole, CHUNK)[0]
+            await offer(alice, whole)
+            assert (await upload(alice, whole)).missing is None
+            attached = ((file, len(whole), WHOLE, "secret.txt", 0),)
             said_first = post("secret", user=bob.user, mentions=(bob.user,), attachments=attached, extra={33: "secret"})
             posted = await said(alice, said_first)
-            get = GetBody(room=posted.room, seq=posted.seq, digest=digest, offset=0)
-            assert isinstance(await bob.ask(get), BodyPiece)
+            assert (await fetch(bob, file=file)).data == whole
             await said(alice, about(Kind.EDIT, posted.seq, text="secret too", user=bob.user))
             found = await bob.ask(Search(words="secret"))
             assert isinstance(found, Found)
@@ -208,7 +204,7 @@ def test_what_was_taken_back_is_told_to_nobody(house: House) -> None:
             ]
             assert (events[0].mentions, events[0].attachments, events[0].extra) == (None, None, None)
             assert (await bob.ask(Search(words="secret"))) == Found(events=())
-            assert await bob.refused(get) == Code.NO_SUCH_FILE
+            assert await refused_get(bob, file=file, handle=2) == Code.NO_SUCH_FILE
             again = await said(alice, said_first)
             assert (again.seq, again.dup) == (posted.seq, True)
 
@@ -228,7 +224,7 @@ def test_reactions_are_short_and_can_be_taken_back(house: House) -> None:
             assert (await event(alice, Kind.REACT)).text == "\u20ac" * 21
             await said(bob, about(Kind.RETRACT, reaction.seq, user=alice.user))
             for kind in (Kind.RETRACT, Kind.REACT, Kind.PIN):
-                for more in ({"mentions": (bob.user,)}, {"attachments": ((bytes(32), 1, "x"),)}):
+                for more in ({"mentions": (bob.user,)}, {"attachments": ((bytes(32), 1, "x", "", 0),)}):
                     assert await alice.refused(about(kind, seq, **to, **more)) == Code.SCHEMA
 
     house.run(scenario())

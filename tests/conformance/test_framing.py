@@ -20,6 +20,7 @@ from quicchat.wire.registry import Pdu, Role
 from quicchat.wire.states import State
 from tests.conformance import ends
 from tests.conformance.ends import CONTROL, SECOND, at, fresh, hear_bytes, is_fatal, is_refusal, outcome
+from tests.frames import frames
 
 BAD = malformed()
 POST = Post(room="general", cid=bytes(16), text="hi")
@@ -295,5 +296,5 @@ def test_only_protocol_errors_leave_the_decoder() -> None:
 
 
 def read(stream: bytes) -> None:
-    for payload in frame.FrameReader().feed(stream):
+    for payload in frames(stream, frame.FrameReader()):
         codec.decode(payload, version=2)

@@ -23,6 +23,7 @@ from quicchat.wire.chapters.messages import (
 )
 from quicchat.wire.chapters.rooms import Create, Join
 from quicchat.wire.chapters.session import Error, Ok
+from tests.conformance.files import naming, offer
 from tests.conformance.house import House, play, simulated, somebody
 from tests.conformance.peer import calling, entered
 from tests.conformance.talk import SlowLog, page, post, said, text, texts
@@ -94,8 +95,11 @@ def test_only_some_kinds_are_posted(house: House) -> None:
 
     async def scenario() -> None:
         async with entered(house.place) as alice, entered(house.place) as bob:
+            await offer(alice, b"")
             for kind in Kind:
                 pdu = post(user=bob.user, kind=kind, refs=None if kind in SAID else (1,))
+                if kind is Kind.FILE:
+                    pdu = replace(pdu, attachments=naming(b"").attachments)
                 if kind in POSTABLE:
                     await said(alice, replace(pdu, refs=(2,)) if kind is Kind.RETRACT else pdu)
                     assert (await bob.hear(Message)).kind is kind

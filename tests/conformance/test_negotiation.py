@@ -17,6 +17,7 @@ from quicchat.wire.registry import Role
 from quicchat.wire.states import State
 from tests.conformance import ends
 from tests.conformance.ends import CONTROL, at, fresh, hear, is_fatal, outcome
+from tests.frames import frames
 
 DEVICE = bytes(16)
 
@@ -141,5 +142,5 @@ def test_a_negotiation_in_another_encoding_is_hashed_as_it_came() -> None:
     ends.hear_bytes(server, frame.wrap(payload))
     (answer,) = server.output()
     assert isinstance(answer, Bytes)
-    (response,) = frame.FrameReader().feed(answer.data)
+    (response,) = frames(answer.data)
     assert server.negotiation.transcript == hashlib.sha256(payload + response).digest()

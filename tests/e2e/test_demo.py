@@ -7,7 +7,7 @@ import sys
 
 
 def test_the_demo_shows_the_main_job_and_stops_by_itself() -> None:
-    """Issue 2, demo: sign-up, a version-1 client, a room, a refusal, a receipt, an edit, a message kept for later."""
+    """Issue 2, demo: sign-up, a version-1 client, a room, a refusal, a receipt, an edit, a kept message, a file."""
     done = subprocess.run(
         [sys.executable, "-m", "quicchat.tools.demo"], capture_output=True, text=True, timeout=55, check=False
     )
@@ -22,6 +22,7 @@ def test_the_demo_shows_the_main_job_and_stops_by_itself() -> None:
         "alice < garden bob: Roses are red.",
         "bob < @alice,bob alice: Only you can read this.",
         "bob < @alice,bob alice: Read this when you are back.",
+        "bob has roses.jpg 1234567 bytes, each chunk verified as it came",
         "server stops exit code 0",
     ):
         assert line in lines
