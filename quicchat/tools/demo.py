@@ -133,7 +133,7 @@ class Player:
         if transfer.path is None:
             raise Surprise(f"{name} did not reach {self.name}")
         data = transfer.path.read_bytes()
-        self._stage.does(self.name, f"has {transfer.path.name}", f"{len(data)} bytes, each chunk verified as it came")
+        self._stage.does(self.name, f"has {transfer.path.name}", f"{len(data)} bytes, each chunk verified")
         return data
 
     async def refused(self, room: str, text: str) -> None:

@@ -22,7 +22,7 @@ def test_the_demo_shows_the_main_job_and_stops_by_itself() -> None:
         "alice < garden bob: Roses are red.",
         "bob < @alice,bob alice: Only you can read this.",
         "bob < @alice,bob alice: Read this when you are back.",
-        "bob has roses.jpg 1234567 bytes, each chunk verified as it came",
+        "bob has roses.jpg 1234567 bytes, each chunk verified",
         "server stops exit code 0",
     ):
         assert line in lines

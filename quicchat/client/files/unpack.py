@@ -99,6 +99,7 @@ class _Unpacking:
 
     def run(self, file: _Guarded) -> None:
         """Raises OSError, Refused, and what is _BROKEN."""
+        # To read it needs no more than `_Guarded` has; its stubs want what writing needs, too.
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:  # type: ignore[call-overload]
             for member in archive:
                 self._member(archive, member)
