@@ -13,9 +13,10 @@ Codes have numbers of their own; those below 0x100 are the transport's (RFC 9000
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+from quicchat.values import dataclass
 
 
 class Code(IntEnum):

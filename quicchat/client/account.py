@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quicchat.client import login
-from quicchat.client.login import ITERATIONS
+from quicchat.client.identity import ITERATIONS
 from quicchat.client.memory import Token
 from quicchat.client.session import Session
 from quicchat.errors import Code, Refused

@@ -20,13 +20,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Final
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Final
 
 from quicchat import __version__
 from quicchat.client.account import Account
 from quicchat.client.chance import HERE, Surroundings
-from quicchat.client.connect import Trusting, reach
 from quicchat.client.device import device_in
 from quicchat.client.entry import enter
 from quicchat.client.events import Line, Moved, Progress, Reset, Sent
@@ -35,13 +34,14 @@ from quicchat.client.life import Dial, Life
 from quicchat.client.login import Identity
 from quicchat.client.memory import Entry, Kept, Memory, PlainMemory
 from quicchat.client.memory_sqlite import open_memory
+from quicchat.client.past import Past
 from quicchat.client.places import Places
 from quicchat.client.requests import Requests
 from quicchat.client.room import Room
 from quicchat.client.session import Session
 from quicchat.client.state import State
 from quicchat.client.talk import Talk
-from quicchat.client.tickets import Tickets
+from quicchat.client.trusting import Trusting
 from quicchat.config import home
 from quicchat.errors import Code, LinkLost
 from quicchat.protocol.limits import Limits
@@ -51,6 +51,9 @@ from quicchat.wire.chapters.messages import Kind, Message, Post, Posted, Window
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
 from quicchat.wire.chapters.rooms import RoomState
 from quicchat.wire.registry import VERSIONS
+
+if TYPE_CHECKING:
+    from quicchat.client.tickets import Tickets
 
 __all__ = [
     "Chat",
@@ -85,9 +88,12 @@ TIMEOUT: Final = 5.0
 class Chat:
     """One user's conversation with a server, logged in by `open`; `connect` and `meet` make it.
 
-    What there is to say and to ask is bound in `__init__`, from `Talk` and `Places`. `memory` and what was `kept`
-    there go together. Without a link it makes its own by `dial`, and with `reconnect` others after it.
+    What there is to say and to ask is bound in `__init__`, from `Talk`, `Past` and `Places`. `memory` and what was
+    `kept` there go together. Without a link it makes its own by `dial`, and with `reconnect` others after it.
     """
+
+    _life: Life | None = None
+    _living: asyncio.Task[None] | None = None
 
     def __init__(
         self,
@@ -113,15 +119,15 @@ class Chat:
             private=not read_receipts,
         )
         self._dial, self._reconnect, self._timeout = dial, reconnect, timeout
-        self._life: Life | None = None
-        self._living: asyncio.Task[None] | None = None
         if link is not None:
             session.attach(link)
         self.account, self.files = Account(session), session.files
+        self.prefer, self.preferences = session.scribe.prefer, MappingProxyType(session.scribe.preferences)
         self._talk = talk = Talk(session)
         self.post, self.tell, self.broadcast = talk.post, talk.tell, talk.broadcast
-        self.queue, self.withdraw = talk.queue, talk.withdraw
-        self.edit, self.retract, self.react, self.pin = talk.edit, talk.retract, talk.react, talk.pin
+        self.queue, self.withdraw, self.pin = talk.queue, talk.withdraw, talk.pin
+        self.edit, self.retract, self.react = talk.edit, talk.retract, talk.react
+        self.past, self.search_here, self.whole = (past := Past(session)).past, past.search_here, past.whole
         places = Places(session)
         self.create, self.join, self.leave, self.room = places.create, places.join, places.leave, places.room
         self.rooms, self.members, self.targets = places.rooms, places.members, places.targets
@@ -138,6 +144,7 @@ class Chat:
         Raises Refused when the server says no, LinkLost(NO_COMMON_VERSION) and others when the connection ends.
         """
         session = self._session
+        session.state = replace(session.state, user=identity.user)
         life = Life(session, self._dial, identity, self._timeout) if self._dial is not None else None
         if session.attached or life is None:
             await enter(session, identity)
@@ -259,6 +266,9 @@ async def meet(
     With `reconnect` it goes on over other connections once it is logged in. Raises LinkLost where there is no
     server, none in time (seconds), or none that we understand; UsageError where it is not to be trusted.
     """
+    # What speaks QUIC takes as long to import as all the rest: not before there is somebody to speak to.
+    from quicchat.client.connect import reach
+
     kept = await memory.load() if memory is not None else None
     try:
         async with asyncio.timeout(timeout):
@@ -302,6 +312,8 @@ async def connect(
     program. `memory` (`open_memory`) keeps what was said and heard over the runs of a program. With `reconnect`
     the conversation survives its connections. Raises as `meet` and `Chat.open`.
     """
+    from quicchat.client.tickets import Tickets
+
     place = data or home(os.environ) / "client"
     trusting = trusting or Trusting(known_hosts=place / "known_hosts")
     chat = Chat(
@@ -325,6 +337,8 @@ def _dialing(host: str, port: int, trusting: Trusting, tickets: Tickets | None, 
     known = replace(trusting, ask=None, accept_new=False)
 
     async def dial(early: bool) -> Link:
+        from quicchat.client.connect import reach
+
         nonlocal met
         link = await reach(host, port, known if met else trusting, tickets=tickets, early=early)
         met = True

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from quicchat.client.files.fetching import Wrong, begin
-from quicchat.client.files.landing import Known, Leaves, MemoryLanding
-from quicchat.client.files.sending import named, upload
-from quicchat.client.files.sources import BytesSource
-from quicchat.client.files.targets import Wanted
 from quicchat.client.requests import Requests
 from quicchat.errors import Code, Refused
 from quicchat.wire import leaves
 from quicchat.wire.chapters.files import Grant, Offer
 from quicchat.wire.chapters.messages import LONGEST, WHOLE, Attachments, Message, Post
+
+if TYPE_CHECKING:
+    from quicchat.client.files.landing import Known, Leaves, MemoryLanding
 
 #: Bytes of the beginning that stands in the message itself.
 BEGINNING: Final = 1024
@@ -40,6 +38,10 @@ def whole_of(event: Message | Post) -> tuple[bytes, int] | None:
 
 async def put(requests: Requests, data: bytes) -> None:
     """Upload a body. Raises as `Requests.ask`."""
+    # What carries files is imported when one is carried: most runs of a client see none.
+    from quicchat.client.files.sending import named, upload
+    from quicchat.client.files.sources import BytesSource
+
     item = await named(BytesSource("", data))
     try:
         offer = Offer(size=item.size, chunk=item.chunk, file=item.file)
@@ -52,6 +54,10 @@ async def put(requests: Requests, data: bytes) -> None:
 
 async def get(requests: Requests, event: Message) -> str:
     """The whole text of an event. Raises as `Requests.ask`, and Refused(DIGEST)."""
+    from quicchat.client.files.fetching import Wrong, begin
+    from quicchat.client.files.landing import MemoryLanding
+    from quicchat.client.files.targets import Wanted
+
     found = whole_of(event)
     if found is None:
         return event.text or ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from quicchat.values import dataclass
 
 #: So many random bytes.
 Chance = Callable[[int], bytes]

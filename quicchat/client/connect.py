@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from quicchat.client.tickets import Tickets
 from quicchat.client.trust import (
-    REFUSED,
     Authority,
     KnownHosts,
     anchor,
     decide,
     is_certificate_alert,
-    place,
     read_authority,
     settle,
 )
+from quicchat.client.trusting import REFUSED, place
+from quicchat.client.trusting import Trusting as Trusting
 from quicchat.errors import LinkLost, UsageError
 from quicchat.transport.dial import dial, probe
 from quicchat.transport.identity import Trust
 from quicchat.transport.link import Link
 from quicchat.transport.options import Options
+from quicchat.values import dataclass
 from quicchat.wire.fingerprint import fingerprint, same
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trusting:
-    """How a client decides whom it believes.
-
-    `known_hosts` is the file of servers that are known; None remembers nobody. `ca` (a PEM file) and
-    `fingerprint` allow one authority only; `accept_new` takes whatever key is shown, once. `ask` puts the
-    question about a server that is new; None where there is no person: then only loopback addresses are trusted.
-    """
-
-    known_hosts: Path | None = None
-    ca: Path | None = None
-    fingerprint: str | None = None
-    accept_new: bool = False
-    notice: Callable[[str], None] = _silent
-    ask: Callable[[str], Awaitable[bool]] | None = None
 
 
 async def reach(

@@ -46,6 +46,10 @@ class Delivery:
         behind = sum(map(len, self._waiting.values()))
         return 0 if behind >= _BEHIND else max(0, self._inbox.room - self._scribe.behind)
 
+    def waits(self, room: str) -> bool:
+        """Whether events of a room wait for a long text."""
+        return room in self._waiting
+
     def give(self, event: Message, whole: str | None = None) -> None:
         """The next event of its room; `whole` where a long text is known already."""
         folded = whole is None and whole_of(event) is not None
@@ -107,8 +111,12 @@ class Delivery:
 
     def _give(self, held: Held) -> None:
         self._scribe.hold(held)
+        self.show(held)
+
+    def show(self, held: Held) -> None:
+        """Give out what is held, unless it is somebody's whom the user ignores."""
         if held.event.sender in self._scribe.ignored and held.event.kind in POSTABLE:
-            self._scribe.given(held.event)
+            self._scribe.passed(held.event)
         else:
             self._inbox.put(shown(held))
 

@@ -31,7 +31,8 @@ async def enter(session: Session, identity: Identity, *, early: bool = False) ->
     if answer.token is not None:
         await session.scribe.credit(Token(answer.token, answer.expires or 0, session.salt))
     session.state = reduce(session.state, answer)
-    session.fetch.begin(answer.heads or ())
+    if answer.heads is not None:
+        session.fetch.begin(answer.heads)
     session.begin(requests, cut=len(answer.heads or ()) >= HEADS)
     return False
 

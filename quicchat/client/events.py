@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from quicchat.client.files.transfer import Transfer
+from quicchat.values import dataclass
+
+if TYPE_CHECKING:
+    from quicchat.client.files.transfer import Transfer
 
 
 class Sent(IntEnum):

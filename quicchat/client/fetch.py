@@ -10,9 +10,8 @@ from typing import Final
 from quicchat.client.delivery import Delivery
 from quicchat.client.memory import Cursor
 from quicchat.client.requests import Requests, answered
-from quicchat.client.sync import Timeline
+from quicchat.client.sync import Timeline, unbroken
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused, RemoteProtocolError
-from quicchat.wire import codec
 from quicchat.wire.chapters.accounts import HAVE, HEADS, Verdict
 from quicchat.wire.chapters.messages import PAGE, History, HistoryPage, ListTargets, Message, TargetList, Window
 from quicchat.wire.digest import digest
@@ -66,6 +65,11 @@ class Fetch:
         """The last place held of a room."""
         timeline = self._timelines.get(room)
         return timeline.seq if timeline is not None else 0
+
+    def epoch(self, room: str) -> int | None:
+        """Which log of a room it is; None where nothing is known."""
+        timeline = self._timelines.get(room)
+        return timeline.epoch if timeline is not None else None
 
     def begin(self, heads: Iterable[tuple[str, int, int, int]]) -> None:
         """After a login: [room, epoch, head, place delivered to this device]."""
@@ -164,17 +168,24 @@ class Fetch:
         return True
 
     async def compare(self, requests: Requests, *, aside: bool = True) -> None:
-        """Ask for all heads, and know them from now on."""
+        """Ask for all heads, and know them from now on; a room that is not among them is ours no more."""
         after: str | None = None
+        missing = dict(self._timelines)
         while True:
             page = await requests.ask(ListTargets(after=after, limit=PAGE), TargetList, aside=aside)
             for room, epoch, head, _, _, _ in page.targets:
+                missing.pop(room, None)
                 if room not in self._timelines:
                     self._timelines[room] = Timeline(0 if room.startswith("@") and not self.cut else head, epoch=epoch)
                 self.know(room, epoch, head)
             if not page.more or not page.targets:
-                return
+                break
             after = page.targets[-1][0]
+        for room, timeline in missing.items():
+            # Whoever left it and came back meanwhile has another one.
+            if self._timelines.get(room) is timeline:
+                self.leave(room)
+                self._on_left(room)
 
     # What is asked for
 
@@ -258,11 +269,11 @@ class Fetch:
         if self._timelines.get(room) is not timeline:
             # We have left meanwhile, and perhaps come back.
             return 0
+        events = unbroken(room, page)
         if page.epoch > timeline.epoch:
             self._reset(room, timeline, page.epoch)
         timeline.know(page.epoch, page.head, self._loop.time())
         timeline.skip(page.first)
-        events = [codec.decode_body(Message, body, version=2) for body in page.events]
         if not events and page.epoch == timeline.epoch:
             # Where the server has nothing, there is nothing to wait for.
             timeline.skip(timeline.missing() + 1)

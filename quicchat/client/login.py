@@ -6,9 +6,9 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from quicchat.client.chance import Chance
+from quicchat.client.identity import Identity as Identity
 from quicchat.client.memory import Salt, Token
 from quicchat.client.requests import Requests, answered
 from quicchat.errors import Code, LinkLost, Refused
@@ -27,34 +27,7 @@ from quicchat.wire.chapters.accounts import (
 )
 from quicchat.wire.chapters.session import Ok
 
-ITERATIONS = 600_000
-#: A server that asks for fewer is not to be given a proof that is so easy to search (hostile A10).
-LEAST_ITERATIONS = 4096
 _CHEAP = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who logs in. `sign_up` makes the account first; `iterations` are those of a new one.
-
-    Without a password only a token that is remembered logs in; with `prove` the password is to be right even where
-    there is one. A server that asks for fewer iterations than
-    `least_iterations`, or than those of a new account, is refused.
-    """
-
-    user: str
-    password: str | None = field(default=None, repr=False)
-    device_name: str = ""
-    sign_up: bool = False
-    prove: bool = False
-    invite: str | None = None
-    iterations: int = ITERATIONS
-    least_iterations: int = LEAST_ITERATIONS
-
-    @property
-    def least(self) -> int:
-        """The least iterations that a server may ask for."""
-        return min(self.iterations, self.least_iterations)
 
 
 async def sign_up(requests: Requests, identity: Identity, chance: Chance = secrets.token_bytes) -> None:

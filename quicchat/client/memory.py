@@ -6,29 +6,36 @@ A client reads it once, at its start, and writes behind itself; what it must not
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, Protocol
 
 from quicchat.client.events import Sent
+from quicchat.values import dataclass
 from quicchat.wire import codec
-from quicchat.wire.chapters.messages import Message, Post
+from quicchat.wire.chapters.messages import Kind, Message, Post, blanked
+from quicchat.wire.search import SEARCHED, Word, has
 
 #: Events that were stored here and not yet given out, at most: as many as may wait for the application.
 WAITING: Final = 4_096
-#: Events of a room that a memory keeps after they were given out.
+#: Events of a room that a memory keeps after they were given out: one that ends with the program, and one on the disk.
 PLENTY: Final = 256
+KEEPS: Final = 20_000
 #: Messages of one's own that are remembered after they were stored, to tell how far they come.
 OWN: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a room is held (`seq`), was given to the application, and was read by the user."""
+    """How far a room is held (`seq`), was given to the application, and was read by the user.
+
+    All that is held from `first` to `seq` is kept, without a gap; `first` is `seq` + 1 where that is nothing.
+    """
 
     epoch: int = 1
     seq: int = 0
     given: int = 0
     read: int = 0
+    first: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +101,19 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be remembered, in one transaction: first `dropped` rooms go, then the rest is put."""
+    """What is to be remembered, in one transaction: first `dropped` rooms go, then the rest is put.
+
+    `events` are those of the log as they came, `past` are older ones that were asked for. What lies before `first`
+    of a cursor is forgotten, but for what the application has not had. A preference that is None is none any more.
+    """
 
     dropped: Sequence[str] = ()
     entries: Sequence[Entry] = ()
     gone: Sequence[bytes] = ()
     events: Sequence[Held] = ()
+    past: Sequence[Held] = ()
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    preferences: Mapping[str, str | None] = field(default_factory=dict)
     token: Token | None = None
     spent: bool = False
     ignored: Mapping[str, bool] = field(default_factory=dict)
@@ -120,13 +133,19 @@ class Kept:
     receipts: Sequence[tuple[str, str, int, int, int]] = ()
     ignored: frozenset[str] = frozenset()
     uploads: Sequence[Upload] = ()
+    preferences: Mapping[str, str] = field(default_factory=dict)
 
 
 class Memory(Protocol):
     """The memory of a device. What `keep` was given is durable when it returns, whatever happens then.
 
-    `keep` and `page` raise Refused(STORE_UNAVAILABLE) where it cannot be used.
+    `keep`, `page` and `search` raise Refused(STORE_UNAVAILABLE) where it cannot be used. What a RETRACT that it keeps
+    took back has no words any more, on no page and in no search.
     """
+
+    @property
+    def keeps(self) -> int:
+        """How many events of a room it is to keep after they were given out."""
 
     async def load(self) -> Kept:
         """What is remembered; entries that were sent count as queued again."""
@@ -135,7 +154,13 @@ class Memory(Protocol):
         """Remember."""
 
     async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
-        """Events of a room, ascending: the last ones, or the last ones below a place."""
+        """Events of a room, ascending, from where its cursor says on: the last ones, or the last below a place."""
+
+    async def search(self, words: Sequence[Word], *, room: str | None = None, limit: int = 50) -> Sequence[Held]:
+        """Events with all of these words, the newest first. Raises Refused(UNSUPPORTED) where it cannot search."""
+
+    async def forget(self) -> None:
+        """Keep nothing but what is still to be sent, and whom the user ignores; on the disk once it is closed."""
 
     async def close(self) -> None:
         """Finish what was asked."""
@@ -144,7 +169,9 @@ class Memory(Protocol):
 class PlainMemory:
     """A memory that lasts as long as the program; of old events it keeps the last ones of each room."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps: int = PLENTY) -> None:
+        self.keeps = keeps
+        self._preferences: dict[str, str] = {}
         self._cursors: dict[str, Cursor] = {}
         self._entries: dict[bytes, Entry] = {}
         self._events: dict[str, dict[int, Held]] = {}
@@ -168,6 +195,7 @@ class PlainMemory:
             receipts=list(self._receipts.values()),
             ignored=frozenset(self._ignored),
             uploads=list(self._uploads.values()),
+            preferences=dict(self._preferences),
         )
 
     async def keep(self, change: Change) -> None:
@@ -178,11 +206,13 @@ class PlainMemory:
             self._entries[entry.cid] = entry
         for cid in change.gone:
             self._entries.pop(cid, None)
-        for each in change.events:
-            self._events.setdefault(each.event.room, {})[each.event.seq] = each
+        self._put(change.events, change.past)
         self._cursors.update(change.cursors)
-        for room in {each.event.room for each in change.events}:
-            _trim(self._events[room], self._cursors.get(room, Cursor()).given)
+        for room, cursor in change.cursors.items():
+            _trim(self._events.get(room, {}), min(cursor.first - 1, cursor.given))
+        for name, value in change.preferences.items():
+            self._preferences.pop(name, None)
+            self._preferences.update({name: value} if value is not None else {})
         if change.token is not None or change.spent:
             self._token = change.token
         self._receipts.update({row[:2]: row for row in change.receipts})
@@ -193,11 +223,39 @@ class PlainMemory:
             self._uploads.pop(cid, None)
 
     async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
-        events = sorted(self._events.get(room, {}).items())
-        return [each for seq, each in events if before is None or seq < before][-limit:]
+        return [each for each in self._run(room) if before is None or each.event.seq < before][-limit:]
+
+    async def search(self, words: Sequence[Word], *, room: str | None = None, limit: int = 50) -> Sequence[Held]:
+        rooms = [name for name in self._events if room in (None, name)]
+        said = [each for name in rooms for each in self._run(name) if each.event.kind in SEARCHED]
+        found = [each for each in said if has(each.whole or each.event.text or "", words)]
+        return sorted(found, key=lambda each: (each.event.ts, each.event.seq), reverse=True)[:limit]
+
+    async def forget(self) -> None:
+        for held in (self._events, self._cursors, self._receipts, self._preferences):
+            held.clear()
+        self._token = None
+        self._entries = {cid: each for cid, each in self._entries.items() if each.state < Sent.STORED}
 
     async def close(self) -> None:
         """There is nothing to finish."""
+
+    def _run(self, room: str) -> list[Held]:
+        first = self._cursors.get(room, Cursor()).first
+        return [each for seq, each in sorted(self._events.get(room, {}).items()) if seq >= first]
+
+    def _put(self, events: Sequence[Held], past: Sequence[Held]) -> None:
+        for each in (*past, *events):
+            self._events.setdefault(each.event.room, {})[each.event.seq] = each
+        for each in events:
+            if each.event.kind is Kind.RETRACT and each.event.refs:
+                _take_back(self._events[each.event.room], each.event.refs[0])
+        # The page may have been read from the log before something of it was taken back, and come here after that.
+        for each in past:
+            room = self._events[each.event.room]
+            gone = {about(one.event) for one in room.values() if one.event.kind is Kind.RETRACT}
+            for place in gone & {each.event.seq, about(each.event)}:
+                _take_back(room, place or 0)
 
 
 def requeued(entry: Entry) -> Entry:
@@ -215,8 +273,19 @@ def packed(post: Post) -> bytes:
     return codec.encode_body(post, version=2)
 
 
-def _trim(events: dict[int, Held], given: int) -> None:
-    """Forget the oldest of those that the application has had."""
-    for seq in sorted(events)[:-PLENTY]:
-        if seq <= given:
-            del events[seq]
+def about(event: Message) -> int | None:
+    """The place that an event corrects or takes back."""
+    return event.refs[0] if event.kind in (Kind.EDIT, Kind.RETRACT) and event.refs else None
+
+
+def _trim(events: dict[int, Held], upto: int) -> None:
+    """Forget the oldest."""
+    for seq in [seq for seq in events if seq <= upto]:
+        del events[seq]
+
+
+def _take_back(events: dict[int, Held], target: int) -> None:
+    """Nobody reads any more what an event, and every correction of it, said."""
+    for seq, each in list(events.items()):
+        if seq == target or (each.event.kind is Kind.EDIT and about(each.event) == target):
+            events[seq] = Held(blanked(each.event))

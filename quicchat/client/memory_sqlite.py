@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from quicchat.client import past_sqlite
 from quicchat.client.events import Sent
 from quicchat.client.memory import (
-    PLENTY,
+    KEEPS,
     WAITING,
     Change,
     Cursor,
@@ -31,7 +36,10 @@ from quicchat.sqlite.database import CLIENT_FILE, migrations, open_database
 from quicchat.sqlite.reader import Reader
 from quicchat.sqlite.writer import Writer
 from quicchat.wire import codec
-from quicchat.wire.chapters.messages import Message, Post
+from quicchat.wire.chapters.messages import Post
+from quicchat.wire.search import Word
+
+log = logging.getLogger("quicchat.client")
 
 _PUT_ENTRY: Final = (
     "INSERT INTO outbox (cid, number, room, body, whole, state, epoch, seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -44,18 +52,15 @@ _NOT_GIVEN: Final = (
     "SELECT body, whole FROM cursor JOIN event ON event.room = cursor.room AND event.seq > cursor.given"
     " ORDER BY event.room, event.seq LIMIT ?"
 )
-_LAST: Final = "SELECT body, whole FROM event WHERE room = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
-#: The server keeps the log; here are the last events of each room, and what the application has not had.
-_FORGET: Final = (
-    "DELETE FROM event WHERE room = ? AND seq <= ? AND seq <= (SELECT given FROM cursor WHERE cursor.room = ?)"
-)
-_ALL_PLACES: Final = 2**62
 
 
 class SqliteMemory:
     """One file; every `keep` is on the disk when it returns, and those at the same time share a transaction."""
 
-    def __init__(self, writer: Writer, reader: Reader, lock: int | None = None) -> None:
+    def __init__(self, path: Path, writer: Writer, reader: Reader, lock: int | None = None, keeps: int = KEEPS) -> None:
+        self.keeps = keeps
+        self._path = path
+        self._forgets = False
         self._writer = writer
         self._reader = reader
         self._lock = lock
@@ -67,21 +72,35 @@ class SqliteMemory:
         await self._writer.do(lambda connection: _keep(connection, change))
 
     async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
-        bounds = (room, _ALL_PLACES if before is None else before, limit)
-        rows = await self._reader.ask(lambda connection: connection.execute(_LAST, bounds).fetchall())
-        return [_held(row) for row in reversed(rows)]
+        return await self._reader.ask(lambda connection: past_sqlite.page(connection, room, before, limit))
+
+    async def search(self, words: Sequence[Word], *, room: str | None = None, limit: int = 50) -> Sequence[Held]:
+        rooms = await self._reader.ask(lambda connection: past_sqlite.behind(connection, room))
+        while rooms := await self._writer.do(partial(past_sqlite.index, rooms=rooms)):
+            pass
+        return await self._reader.ask(lambda connection: past_sqlite.find(connection, words, room, limit))
+
+    async def forget(self) -> None:
+        await self._writer.do(_forget)
+        self._forgets = True
 
     async def close(self) -> None:
         await self._writer.close()
         await self._reader.close()
+        if self._forgets:
+            try:
+                await asyncio.to_thread(_wipe, self._path)
+            except sqlite3.Error as error:
+                log.warning("what was forgotten may still be in the file", extra={"error": str(error)})
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
 
-def open_memory(data: Path, place: str, user: str) -> SqliteMemory:
+def open_memory(data: Path, place: str, user: str, *, keeps: int = KEEPS) -> SqliteMemory:
     """The memory of a user at a server (`host:port`, or what else names it) below a data directory.
 
+    Of each room it keeps the last `keeps` events.
     Raises UsageError, with one line that names the file, where it cannot be used.
     """
     folder = data / "memory"
@@ -91,13 +110,31 @@ def open_memory(data: Path, place: str, user: str) -> SqliteMemory:
             folder.chmod(0o700)
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: {error.strerror}") from None
-    # Whatever a place may hold, and however long it is, its file has a short name that is easy to find.
+    return open_file(_file(folder, place, user), keeps=keeps)
+
+
+def is_held(data: Path, place: str, user: str) -> bool:
+    """Whether another program has this memory now."""
+    path = _file(data / "memory", place, user)
+    if not path.exists():
+        return False
+    try:
+        lock = _reserved(path)
+    except UsageError:
+        return True
+    if lock is not None:
+        os.close(lock)
+    return False
+
+
+def _file(folder: Path, place: str, user: str) -> Path:
+    """Whatever a place may hold, and however long it is, its file has a short name that is easy to find."""
     mark = hashlib.sha256(place.encode()).hexdigest()[:12]
     readable = "".join(each if each.isalnum() or each in ".-" else "_" for each in place)[:64]
-    return open_file(folder / f"{user}@{readable}-{mark}.db")
+    return folder / f"{user}@{readable}-{mark}.db"
 
 
-def open_file(path: Path) -> SqliteMemory:
+def open_file(path: Path, *, keeps: int = KEEPS) -> SqliteMemory:
     """The memory in that file, for one at a time. Raises UsageError."""
     scripts = migrations("quicchat.client")
     lock = _reserved(path)
@@ -107,7 +144,7 @@ def open_file(path: Path) -> SqliteMemory:
         if lock is not None:
             os.close(lock)
         raise
-    return SqliteMemory(Writer(writing), Reader(reading), lock)
+    return SqliteMemory(path.absolute(), Writer(writing), Reader(reading), lock, keeps)
 
 
 def _reserved(path: Path) -> int | None:
@@ -128,45 +165,51 @@ def _reserved(path: Path) -> int | None:
             os.close(handle)
         if isinstance(error, BlockingIOError):
             raise UsageError(
-                f"{path} is in use: another quicchat is logged in as this user; end it, or name another --data"
+                f"another quicchat is logged in as this user; end it, or name another --data ({path} is in use)"
             ) from None
         raise UsageError(f"{path}: {error.strerror}") from None
     return handle
 
 
 def _load(connection: sqlite3.Connection) -> Kept:
-    cursors = connection.execute("SELECT room, epoch, seq, given, read FROM cursor").fetchall()
+    cursors = connection.execute("SELECT room, epoch, seq, given, read, first FROM cursor").fetchall()
     token = connection.execute("SELECT value, expires, salt, iterations FROM token").fetchone()
     return Kept(
         cursors={room: Cursor(*rest) for room, *rest in cursors},
         entries=[requeued(_entry(row)) for row in connection.execute(_ENTRIES)],
-        waiting=[_held(row) for row in connection.execute(_NOT_GIVEN, (WAITING,))],
+        waiting=[past_sqlite.held(row) for row in connection.execute(_NOT_GIVEN, (WAITING,))],
         token=_token(token) if token is not None else None,
         receipts=connection.execute("SELECT room, user, delivered, read, at FROM receipt").fetchall(),
         ignored=frozenset(user for (user,) in connection.execute("SELECT user FROM ignored")),
         uploads=[_upload(row) for row in connection.execute("SELECT body, chunk, paths FROM upload ORDER BY number")],
+        preferences=dict(connection.execute("SELECT name, value FROM preference").fetchall()),
     )
 
 
 def _keep(connection: sqlite3.Connection, change: Change) -> None:
     for room in change.dropped:
-        for table in ("event", "cursor", "receipt"):
+        past_sqlite.drop(connection, room)
+        for table in ("cursor", "receipt"):
             connection.execute(f"DELETE FROM {table} WHERE room = ?", (room,))
     connection.executemany(_PUT_ENTRY, map(_row, change.entries))
     connection.executemany("DELETE FROM outbox WHERE cid = ?", [(cid,) for cid in change.gone])
+    past_sqlite.put(connection, change.events, change.past)
     connection.executemany(
-        "INSERT OR REPLACE INTO event (room, seq, body, whole) VALUES (?, ?, ?, ?)",
-        [
-            (each.event.room, each.event.seq, codec.encode_body(each.event, version=2), each.whole)
-            for each in change.events
-        ],
+        "INSERT OR REPLACE INTO cursor (room, epoch, seq, given, read, first) VALUES (?, ?, ?, ?, ?, ?)",
+        [(room, each.epoch, each.seq, each.given, each.read, each.first) for room, each in change.cursors.items()],
     )
-    latest = {each.event.room: each.event.seq for each in change.events}
-    connection.executemany(_FORGET, [(room, seq - PLENTY, room) for room, seq in latest.items()])
+    for room, cursor in change.cursors.items():
+        past_sqlite.trim(connection, room, cursor.first)
+    _keep_choices(connection, change)
     connection.executemany(
-        "INSERT OR REPLACE INTO cursor (room, epoch, seq, given, read) VALUES (?, ?, ?, ?, ?)",
-        [(room, each.epoch, each.seq, each.given, each.read) for room, each in change.cursors.items()],
+        "INSERT OR REPLACE INTO upload (cid, body, chunk, paths) VALUES (?, ?, ?, ?)",
+        [(each.cid, packed(each.post), each.chunk, json.dumps(each.paths)) for each in change.uploads],
     )
+    connection.executemany("DELETE FROM upload WHERE cid = ?", [(cid,) for cid in change.uploaded])
+
+
+def _keep_choices(connection: sqlite3.Connection, change: Change) -> None:
+    """What the user and the server have settled."""
     if change.token is not None:
         token = change.token
         salt = (token.salt.salt, token.salt.iterations) if token.salt is not None else (None, None)
@@ -179,11 +222,25 @@ def _keep(connection: sqlite3.Connection, change: Change) -> None:
     for user, on in change.ignored.items():
         put = "INSERT OR IGNORE INTO ignored (user) VALUES (?)" if on else "DELETE FROM ignored WHERE user = ?"
         connection.execute(put, (user,))
-    connection.executemany(
-        "INSERT OR REPLACE INTO upload (cid, body, chunk, paths) VALUES (?, ?, ?, ?)",
-        [(each.cid, packed(each.post), each.chunk, json.dumps(each.paths)) for each in change.uploads],
-    )
-    connection.executemany("DELETE FROM upload WHERE cid = ?", [(cid,) for cid in change.uploaded])
+    for name, value in change.preferences.items():
+        if value is None:
+            connection.execute("DELETE FROM preference WHERE name = ?", (name,))
+        else:
+            connection.execute("INSERT OR REPLACE INTO preference (name, value) VALUES (?, ?)", (name, value))
+
+
+def _forget(connection: sqlite3.Connection) -> None:
+    connection.execute("DROP TABLE IF EXISTS words")
+    for table in ("event", "cursor", "receipt", "preference", "token", "indexed", "searchable"):
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("DELETE FROM outbox WHERE state >= ?", (int(Sent.STORED),))
+
+
+def _wipe(path: Path) -> None:
+    """What was deleted is still in the free pages of the file, until it is written anew."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
@@ -205,7 +262,3 @@ def _upload(row: tuple[bytes, int, str]) -> Upload:
 def _token(row: tuple[bytes, int, bytes | None, int | None]) -> Token:
     value, expires, salt, iterations = row
     return Token(value, expires, Salt(salt, iterations or 0) if salt is not None else None)
-
-
-def _held(row: tuple[bytes, str | None]) -> Held:
-    return Held(codec.decode_body(Message, row[0], version=2), row[1])

@@ -15,11 +15,13 @@ COALESCE: Final = 0.3
 class Receipts:
     """Places to be told, a moment later, by `tell`. With `private` nobody else learns what was read.
 
+    `count` is called behind them where something was read in part: only the server can tell what is left.
     What is learned between `lost` and `begin` waits; what was read is told anew then, for nothing answers a RECEIPT.
     """
 
-    def __init__(self, tell: Callable[[Receipt], None], *, private: bool = False) -> None:
+    def __init__(self, tell: Callable[[Receipt], None], count: Callable[[], None], *, private: bool = False) -> None:
         self._tell = tell
+        self._count = count
         self._private = private
         self._loop = asyncio.get_running_loop()
         self._delivered: dict[str, int] = {}
@@ -27,6 +29,7 @@ class Receipts:
         self._told: dict[str, int] = {}
         self._told_read: dict[str, int] = {}
         self._read: dict[str, int] = {}
+        self._in_part: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._online = False
 
@@ -49,15 +52,17 @@ class Receipts:
             self._delivered[room] = seq
             self._start()
 
-    def read(self, room: str, seq: int) -> None:
-        """The user has read everything up to here."""
+    def read(self, room: str, seq: int, *, left: bool = False) -> None:
+        """The user has read everything up to here; whether something is `left`."""
         self._read[room] = max(seq, self._read.get(room, 0))
+        (self._in_part.add if left else self._in_part.discard)(room)
         self._start()
 
     def forget(self, room: str) -> None:
         """There is nothing to tell of this room any more."""
         self._delivered.pop(room, None)
         self._read.pop(room, None)
+        self._in_part.discard(room)
         self._told.pop(room, None)
         self._told_read.pop(room, None)
 
@@ -77,7 +82,13 @@ class Receipts:
 
     def _start(self) -> None:
         if self._timer is None and self._online:
-            self._timer = self._loop.call_later(COALESCE, self.flush)
+            self._timer = self._loop.call_later(COALESCE, self._due)
+
+    def _due(self) -> None:
+        self.flush()
+        if self._in_part:
+            self._in_part.clear()
+            self._count()
 
     def _stop(self) -> None:
         if self._timer is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from quicchat.client.files.streams import Streams
@@ -13,6 +12,7 @@ from quicchat.protocol.channels import Ended
 from quicchat.protocol.connection import Connection, Event, Lost, Received
 from quicchat.transport.driver import Driver
 from quicchat.transport.link import Link
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Posted
 from quicchat.wire.chapters.session import Error, Purpose, StreamOpen, VersionResponse
 from quicchat.wire.registry import Pdu

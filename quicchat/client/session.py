@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from quicchat.client import bodies
 from quicchat.client.chance import HERE, Surroundings, number
-from quicchat.client.delivery import Delivery, shown
+from quicchat.client.delivery import Delivery
 from quicchat.client.events import Reset
 from quicchat.client.fetch import Fetch
 from quicchat.client.files.api import Files
@@ -20,7 +21,7 @@ from quicchat.client.posting import Posting
 from quicchat.client.receipts import Receipts
 from quicchat.client.requests import Requests
 from quicchat.client.scribe import Scribe
-from quicchat.client.state import State, marked, reduce
+from quicchat.client.state import RoomView, State, marked, reduce
 from quicchat.client.whispers import Whispers
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
 from quicchat.protocol.connection import Connection
@@ -37,6 +38,10 @@ from quicchat.wire.registry import Pdu, Role
 
 #: What the application hears of as it came.
 _TOLD = (Presence, PresenceSnapshot, Typing, Tick, Invite, Goaway, Bye, ReceiptEvent)
+
+
+#: Seconds that a link which was given up may keep its socket after the end, to repeat its close.
+PARTING: Final = 1.0
 
 
 class Session:
@@ -59,19 +64,24 @@ class Session:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self.surroundings = surroundings
-        #: Rooms and people as they are now.
-        self.state = State()
+        #: Rooms and people as they are now; before the first login, the rooms of which this device knows.
+        self.state = State(rooms={room: _known(room, each) for room, each in kept.cursors.items()})
         self.inbox = Inbox()
         self.scribe = Scribe(memory, kept, self._on_kept)
         self.delivery = Delivery(self.scribe, self.inbox, lambda event: bodies.get(self.requests, event))
         self.fetch = Fetch(self.delivery, kept.cursors, on_reset=self._on_reset, on_left=self.leave)
         self.posting = Posting(self.scribe, self.inbox, kept, self.fetch.said)
         self.files = Files(self.inbox, self.posting, memory, kept.uploads, surroundings)
-        self.receipts = Receipts(lambda pdu: self.requests.tell(pdu), private=private)
+        self.receipts = Receipts(
+            lambda pdu: self.requests.tell(pdu),
+            # On the same stream, so that the server knows by then what was read.
+            lambda: self._work(self._compare(self.requests, aside=False)),
+            private=private,
+        )
         self.whispers = Whispers(lambda pdu: self.requests.whisper(pdu), int(self.surroundings.wall() * 1000))
         self.inbox.on_given, self.inbox.on_room = self.scribe.given, self.fetch.wake
         for held in kept.waiting:
-            self.inbox.put(shown(held))
+            self.delivery.show(held)
         self.on_lost: Callable[[LinkLost], None] = self.over
         #: What the password was salted with at the last login.
         self.salt: Salt | None = kept.token.salt if kept.token is not None else None
@@ -79,8 +89,10 @@ class Session:
         #: Why there will be no other connection, once that is so.
         self.lost: LinkLost | None = None
         self._requests: Requests | None = None
+        #: Connections whose links may still have something of the system.
+        self._fading: list[Requests] = []
         self._lanes: Lanes | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         #: What came behind the answer to a login, until that was found to be good.
         self._early: list[tuple[Pdu, bool]] | None = None
 
@@ -96,6 +108,11 @@ class Session:
     def attached(self) -> bool:
         """Whether there has been any connection."""
         return self._requests is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether we are logged in on a connection that is there."""
+        return self._lanes is not None and self.requests.lost is None
 
     def attach(self, link: Link) -> Requests:
         """Begin to negotiate on a new link."""
@@ -114,9 +131,10 @@ class Session:
             # What is left of an attempt that failed says nothing of the next one.
             on_pdu=lambda pdu: self._on_pdu(pdu) if requests is self._requests else None,
             on_lost=lambda lost: self._on_lost(lost) if requests is self._requests else None,
-            on_ended=lambda sid: self._on_ended(sid) if requests is self._requests else None,
+            on_ended=lambda sid: self._lanes.ended(sid) if self._lanes and requests is self._requests else None,
         )
         self._requests = requests
+        self._fading = [*(each for each in self._fading if not each.driver.gone.is_set()), requests]
         connection.start(link.open())
         return requests
 
@@ -126,7 +144,6 @@ class Session:
         early, self._early = self._early or [], None
         for pdu, answering in early:
             self._sort(pdu, answering)
-        self._tasks = [task for task in self._tasks if not task.done()]
         self._work(self.fetch.run(requests))
         self._work(self.posting.carry(requests, lanes))
         self.files.begin(requests, self.state.user)
@@ -157,7 +174,7 @@ class Session:
         self.inbox.close()
 
     async def close(self) -> None:
-        """Write what is left; the memory stays open, for whoever opened it."""
+        """Write what is left, and wait until all links are over; the memory stays open, for whoever opened it."""
         self.delivery.close()
         await self.files.close()
         for task in self._tasks:
@@ -165,6 +182,10 @@ class Session:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.scribe.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PARTING):
+                for requests in self._fading:
+                    await requests.driver.gone.wait()
 
     # What the user does beside talking
 
@@ -180,6 +201,7 @@ class Session:
         if self._lanes is not None:
             self._lanes.leave(room)
         self.scribe.drop(room)
+        self.scribe.forget_choices(room)
         rooms = {name: view for name, view in self.state.rooms.items() if name != room}
         self.state = replace(self.state, rooms=rooms)
 
@@ -188,15 +210,10 @@ class Session:
         upto = seq if seq is not None else self.fetch.place(room)
         if not self.scribe.read(room, upto):
             return
-        if self.scribe.ignored.isdisjoint(parties(Room(room)) or ()):
-            self.receipts.read(room, upto)
         self.state = marked(self.state, room, upto)
         view = self.state.rooms.get(room)
-        is_in = self._lanes is not None and self.requests.lost is None
-        if view is not None and upto < view.head and view.unread is not None and is_in:
-            # Only the server can tell what is left; on the same stream, so that it knows of this first.
-            self.receipts.flush()
-            self._work(self._compare(self.requests, aside=False))
+        if self.scribe.ignored.isdisjoint(parties(Room(room)) or ()):
+            self.receipts.read(room, upto, left=view is not None and upto < view.head and view.unread is not None)
 
     async def ping(self) -> float:
         """Seconds to the server and back."""
@@ -205,7 +222,9 @@ class Session:
         return self._loop.time() - start
 
     def _work(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(self._loop.create_task(work))
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _ask_receipts(self, requests: Requests) -> None:
         """While we were away the others may have come further, and nobody told us."""
@@ -239,6 +258,11 @@ class Session:
 
     def _sort(self, pdu: Pdu, answering: bool) -> None:
         if isinstance(pdu, Message) and self._is_late(pdu):
+            return
+        is_told = isinstance(pdu, Message) and pdu.epoch is None and pdu.seq > self.fetch.place(pdu.room)
+        if is_told and not self.delivery.room:
+            # Version 1 pushes whether anybody reads or not. What was not confirmed by a PONG comes again later.
+            self.requests.driver.fail(Code.SLOW_CONSUMER, "The application does not read.")
             return
         if isinstance(pdu, Typing) and pdu.user in self.scribe.ignored:
             return
@@ -293,10 +317,6 @@ class Session:
         if self._lanes is not None:
             self._lanes.active(room, self._loop.time(), self.fetch.place(room))
 
-    def _on_ended(self, sid: int) -> None:
-        if self._lanes is not None:
-            self._lanes.ended(sid)
-
     def _on_lost(self, lost: LinkLost) -> None:
         # Each has a task that waits on the connection, and ends with it.
         self.posting.lost()
@@ -315,3 +335,8 @@ class Session:
         self.receipts.forget(room)
         self.posting.tracker.forget(room)
         self.inbox.put(Reset(room))
+
+
+def _known(room: str, cursor: Cursor) -> RoomView:
+    """A room as this device left it; how much of it is unread, only the server can tell."""
+    return RoomView(room=room, epoch=cursor.epoch, head=cursor.seq, read=cursor.read)

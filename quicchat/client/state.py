@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from quicchat.values import dataclass
 from quicchat.wire.chapters.accounts import AuthOk, Resumed, Verdict
 from quicchat.wire.chapters.messages import Kind, Message, Posted, ReceiptEvent, TargetList
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Tick, Typing
@@ -117,7 +118,8 @@ def _admitted(state: State, pdu: AuthOk | Resumed) -> State:
     rooms = {}
     for room, epoch, head in places:
         view = known.get(room, RoomView(room=room))
-        rooms[room] = replace(view, epoch=epoch, head=head)
+        # What became of one's rank meanwhile is not told.
+        rooms[room] = replace(view, epoch=epoch, head=head, rank=None)
     welcome = pdu.welcome if isinstance(pdu, AuthOk) else state.welcome
     return State(user=pdu.user, session=pdu.session, welcome=welcome, rooms=rooms)
 
@@ -139,33 +141,35 @@ def _entered(state: State, pdu: RoomState) -> State:
 
 def _advanced(state: State, room: str, epoch: int | None, head: int) -> State:
     """The log has come at least so far; news of an earlier epoch are none. Version 1 knows one epoch only."""
-    view = state.rooms.get(room)
+    old = state.rooms.get(room)
+    view = _at(old, room, epoch, head)
+    return state if view is old else replace(state, rooms={**state.rooms, room: view})
+
+
+def _at(view: RoomView | None, room: str, epoch: int | None, head: int) -> RoomView:
     if view is None:
-        view = RoomView(room=room, epoch=epoch or 1, head=head)
-    elif epoch is not None and epoch > view.epoch:
-        view = replace(view, epoch=epoch, head=head, read=0, unread=None, mentions=None)
-    elif epoch in (None, view.epoch) and head > view.head:
-        view = replace(view, head=head)
-    else:
-        return state
-    return replace(state, rooms={**state.rooms, room: view})
+        return RoomView(room=room, epoch=epoch or 1, head=head)
+    if epoch is not None and epoch > view.epoch:
+        return replace(view, epoch=epoch, head=head, read=0, unread=None, mentions=None)
+    return replace(view, head=head) if epoch in (None, view.epoch) and head > view.head else view
 
 
 def _said(state: State, event: Message, now: float) -> State:
     """An event: the log grows, its sender has stopped writing, and what it says of the room is so from now on."""
     old = state.rooms.get(event.room)
     is_new = old is None or (event.epoch or old.epoch, event.seq) > (old.epoch, old.head)
-    state = _advanced(state, event.room, event.epoch, event.seq)
     writing = state.typing.get(event.room, {}).get(event.sender)
     if writing is not None and writing.until > now:
         state = _wrote(state, event.room, event.sender, Writing(0.0, writing.counter))
-    view = state.rooms[event.room]
+    view = _at(old, event.room, event.epoch, event.seq)
     if is_new and event.kind is Kind.TOPIC:
         view = replace(view, topic=event.text or "")
+    if event.kind is Kind.ROLE and state.user in (event.mentions or ()):
+        view = replace(view, rank=event.rank)
     if is_new and event.sender != state.user and view.unread is not None:
         named = state.user in (event.mentions or ())
         view = replace(view, unread=view.unread + 1, mentions=(view.mentions or 0) + named)
-    return state if view is state.rooms[event.room] else replace(state, rooms={**state.rooms, event.room: view})
+    return state if view is old else replace(state, rooms={**state.rooms, event.room: view})
 
 
 def _left(state: State, event: Message) -> State:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from quicchat.wire.chapters.messages import Message
+from quicchat.errors import Code, RemoteProtocolError
+from quicchat.wire import codec
+from quicchat.wire.chapters.messages import HistoryPage, Message
 
 #: Events held while one before them is missing, and for how many seconds, until the gap is fetched.
 HELD = 64
@@ -85,3 +87,13 @@ class Timeline:
         if not self._held or len(self._held) > HELD:
             return 0.0
         return max(0.0, self._since + PATIENCE - now)
+
+
+def unbroken(room: str, page: HistoryPage) -> list[Message]:
+    """The events of a page: one after the other in the log that it is of. Raises RemoteProtocolError."""
+    events = [codec.decode_body(Message, body, version=2) for body in page.events]
+    first = events[0].seq if events else 1
+    for seq, event in enumerate(events, start=first):
+        if (event.room, event.epoch or page.epoch, event.seq) != (room, page.epoch, seq) or not 0 < seq <= page.head:
+            raise RemoteProtocolError(Code.SCHEMA, "HISTORY_R is no page of the log that was asked for.")
+    return events

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from quicchat.client.trust import locked, place
+from quicchat.client.trust import locked
+from quicchat.client.trusting import place
 from quicchat.config import BadSetting
 from quicchat.config.files import read_private, replace
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from quicchat.client.events import Progress, Sent
 from quicchat.client.memory import Entry
 from quicchat.client.outbox import Outbox
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import ReceiptEvent, ReceiptList
 
 #: Rooms of which a client asks after its login how far the others have come.

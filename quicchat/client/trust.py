@@ -13,23 +13,20 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 
+from quicchat.client.trusting import REFUSED, place
 from quicchat.config import is_loopback
 from quicchat.config.files import replace
 from quicchat.errors import UsageError
+from quicchat.values import dataclass
 from quicchat.wire.fingerprint import fingerprint, same
-
-#: The exit code of everything that is refused here.
-REFUSED: Final = 4
 
 _ANY = verification.ExtensionPolicy.permit_all()
 # Self-made CAs leave out most extensions that public ones must have; what carries the security stays: signatures,
@@ -132,7 +129,8 @@ def settle(
         case Changed(old=old) if not accept_new:
             raise UsageError(
                 f"the key of {where} changed from {old.fingerprint} to {found.fingerprint}: somebody may stand in "
-                "between; if you know that the server has a new key, use --accept-new-fingerprint",
+                "between. Ask the operator what `quicchat fingerprint` shows on the server; if it is the second one, "
+                "use --accept-new-fingerprint",
                 REFUSED,
             )
         case Changed():
@@ -142,7 +140,11 @@ def settle(
             accept = Accept(found, remember=True, notice=notice)
             if accept_new or is_loopback(host):
                 return accept
-            question = f"{where} is new. Its fingerprint is\n  {found.fingerprint}\nTrust it from now on? [y/N] "
+            question = (
+                f"{where} is new to this device. Its fingerprint is\n  {found.fingerprint}\n"
+                "Compare it with what `quicchat fingerprint` shows on the server, or with\n"
+                "what its operator told you.\nTrust it from now on? [y/N] "
+            )
             refusal = UsageError(
                 f"{where} is unknown and shows {found.fingerprint}; once you know that this is right, "
                 f"use --fingerprint {found.fingerprint}",
@@ -223,11 +225,6 @@ def read_authority(path: Path) -> bytes:
 def is_certificate_alert(code: int) -> bool:
     """Whether a close code says that a certificate was refused (TLS alerts 42 to 48 in RFC 9001 section 4.8)."""
     return 0x12A <= code <= 0x130
-
-
-def place(host: str, port: int) -> str:
-    """`host:port`, as people and the file write it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host.lower()}:{port}"
 
 
 def _read(der: bytes) -> x509.Certificate:

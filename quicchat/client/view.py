@@ -7,12 +7,17 @@ same as reading the log anew, although what was taken back has lost its words th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from dataclasses import field, replace
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind, Message
 
 T = TypeVar("T")
+
+#: Nothing was done: most messages share it.
+_NONE: Final[Mapping[int, Any]] = MappingProxyType({})
 
 #: The kinds that are about another event of the same log.
 ABOUT: Final = frozenset({Kind.EDIT, Kind.RETRACT, Kind.REACT, Kind.PIN})
@@ -28,11 +33,11 @@ class Said:
     event: Message | None = None
     #: The place of the event that took it back: nobody reads it any more.
     retracted: int | None = None
-    corrections: Mapping[int, str] = field(default_factory=dict)
+    corrections: Mapping[int, str] = field(default_factory=lambda: _NONE)
     #: (word, who)
-    reacted: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    reacted: Mapping[int, tuple[str, str]] = field(default_factory=lambda: _NONE)
     #: Who pinned it.
-    pins: Mapping[int, str] = field(default_factory=dict)
+    pins: Mapping[int, str] = field(default_factory=lambda: _NONE)
 
     @property
     def text(self) -> str | None:
@@ -78,18 +83,77 @@ class View:
 def view(events: Iterable[Message], over: View | None = None) -> View:
     """The room after these events, in the order of the log, seen from a view before them."""
     over = over or View()
-    said, about = dict(over.said), dict(over.about)
+    fold = Fold(dict(over.said), dict(over.about))
     for event in events:
+        fold.take(event)
+    return View(fold.said, fold.about)
+
+
+class Fold:
+    """A view that grows event by event, in place; which of two events comes first makes no difference to it."""
+
+    def __init__(self, said: dict[int, Said] | None = None, about: dict[int, int] | None = None) -> None:
+        self.said = said if said is not None else {}
+        self.about = about if about is not None else {}
+        #: What was taken back, and by the event at which place.
+        self._gone = {seq: place.retracted for seq, place in self.said.items() if place.retracted is not None}
+
+    def take(self, event: Message) -> int | None:
+        """Fold one event in; the place that may look different now."""
+        seq = event.seq
         if event.kind not in ABOUT:
-            said[event.seq] = replace(said.get(event.seq, Said()), event=event)
-        elif event.refs:
-            (target, *_) = event.refs
-            if event.kind is Kind.RETRACT:
-                _retract(said, about, event, target)
-            else:
-                about[event.seq] = target
-                said[target] = _done(said.get(target, Said()), event)
-    return View(said, about)
+            event = _bare(event) if seq in self._gone else event
+            self.said[seq] = replace(self.said.get(seq, _NOTHING), event=event)
+            return seq
+        if not event.refs:
+            return None
+        (target, *_) = event.refs
+        if event.kind is Kind.RETRACT:
+            return self._retract(seq, target)
+        self.about[seq] = target
+        place = self.said.get(target, _NOTHING)
+        if seq in self._gone:
+            # It was taken for something said, as long as only that it was taken back was known.
+            self.said.pop(seq, None)
+            self.said[target] = place
+        else:
+            self.said[target] = _done(place, event)
+        return target
+
+    def drop(self, seq: int) -> None:
+        """Forget the oldest event there is: what came later still counts, should it come again."""
+        if (target := self.about.pop(seq, None)) is not None:
+            if target in self.said:
+                self._put(target, _undone(self.said[target], seq))
+            return
+        for target in [each for each, by in self._gone.items() if by == seq]:
+            del self._gone[target]
+            if target < seq:
+                self.said.pop(target, None)
+        if seq in self.said:
+            self._put(seq, replace(self.said[seq], event=None))
+
+    def _retract(self, seq: int, target: int) -> int:
+        """Something is taken back: a message with all that was done to it, or only what was done."""
+        self._gone[target] = max(seq, self._gone.get(target, 0))
+        if target in self.about:
+            place = self.about[target]
+            self._put(place, _undone(self.said.get(place, _NOTHING), target))
+            return place
+        old = self.said.get(target, _NOTHING).event
+        self.said[target] = Said(event=_bare(old) if old is not None else None, retracted=self._gone[target])
+        return target
+
+    def _put(self, seq: int, place: Said) -> None:
+        """Keep a place as long as something is known of it."""
+        if place == _NOTHING:
+            self.said.pop(seq, None)
+        else:
+            self.said[seq] = place
+
+
+#: A place of which nothing is known.
+_NOTHING: Final = Said()
 
 
 def _done(place: Said, event: Message) -> Said:
@@ -103,20 +167,19 @@ def _done(place: Said, event: Message) -> Said:
     return replace(place, pins={**place.pins, event.seq: event.sender})
 
 
-def _retract(said: dict[int, Said], about: Mapping[int, int], event: Message, target: int) -> None:
-    """Something is taken back: a message with all that was done to it, or only what was done."""
-    if target in about:
-        place = said[about[target]]
-        said[about[target]] = replace(
-            place,
-            corrections=_without(place.corrections, target),
-            reacted=_without(place.reacted, target),
-            pins=_without(place.pins, target),
-        )
-    else:
-        old = said.get(target, Said()).event
-        kept = replace(old, text="", mentions=None, attachments=None, extra=None) if old is not None else None
-        said[target] = Said(event=kept, retracted=event.seq)
+def _undone(place: Said, seq: int) -> Said:
+    """A place without what one event did to it."""
+    return replace(
+        place,
+        corrections=_without(place.corrections, seq),
+        reacted=_without(place.reacted, seq),
+        pins=_without(place.pins, seq),
+    )
+
+
+def _bare(event: Message) -> Message:
+    """What is left of a message that was taken back."""
+    return replace(event, text="", mentions=None, attachments=None, extra=None)
 
 
 def _without(done: Mapping[int, T], seq: int) -> dict[int, T]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from quicchat.errors import Code, LocalProtocolError
 from quicchat.protocol.events import Bytes, LinkEvent, Reset, Stopped
 from quicchat.protocol.limits import Limits
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import FileHeader
 from quicchat.wire.frame import FrameReader, Raw
 from quicchat.wire.registry import Pdu, Via

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from quicchat.errors import Code
 from quicchat.protocol.events import Closed
+from quicchat.values import dataclass
 
 #: What runs may take so long to finish once somebody has said goodbye, in seconds (protocol §5).
 DRAIN: Final = 5.0

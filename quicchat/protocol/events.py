@@ -5,7 +5,9 @@ Stream ids are the link's own numbers; they never appear in the protocol.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from quicchat.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

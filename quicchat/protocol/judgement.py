@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from quicchat.errors import Code, RemoteProtocolError
+from quicchat.values import dataclass
 from quicchat.wire import codec
 from quicchat.wire.chapters.session import Error, Purpose, StreamOpen, VersionRequest
 from quicchat.wire.codec import Envelope, Unknown

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from quicchat.values import dataclass
 from quicchat.wire.chapters.session import Limit
 from quicchat.wire.frame import DEFAULT_LIMIT, HARD_LIMIT
 

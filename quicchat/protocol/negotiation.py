@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from quicchat.errors import Code, RemoteProtocolError
 from quicchat.protocol.limits import Limits
+from quicchat.values import dataclass
 from quicchat.wire.chapters.session import VersionRequest, VersionResponse
 from quicchat.wire.registry import VERSIONS
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from quicchat.protocol.channels import Ended
 from quicchat.protocol.events import Established, Writable
+from quicchat.values import dataclass
 from quicchat.wire.codec import Envelope
 
 

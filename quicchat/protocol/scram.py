@@ -12,9 +12,10 @@ import binascii
 import hashlib
 import hmac
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from quicchat.errors import Code, Refused
+from quicchat.values import dataclass
 
 _GS2 = b"p=quicchat,,"
 _MOST_ITERATIONS = 10_000_000

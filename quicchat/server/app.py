@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -50,6 +50,7 @@ from quicchat.transport.endpoint import Endpoint, listen
 from quicchat.transport.identity import Identity
 from quicchat.transport.link import Link
 from quicchat.transport.options import Options
+from quicchat.values import dataclass
 from quicchat.wire.chapters.accounts import MECHANISM
 from quicchat.wire.names import PARROT, User
 from quicchat.wire.registry import VERSIONS

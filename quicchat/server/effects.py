@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from quicchat.errors import Code
 from quicchat.server.content import Content, Sink
 from quicchat.server.model import Actor, Head, SessionId
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import FileHeader, GetFile
 from quicchat.wire.names import Room, User
 from quicchat.wire.registry import Pdu

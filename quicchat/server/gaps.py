@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from quicchat.values import dataclass
 from quicchat.wire.chapters.accounts import Verdict
 from quicchat.wire.names import Room
 

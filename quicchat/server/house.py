@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello
 from quicchat.server.handler import Dispatch
 from quicchat.server.rates import Rates
 from quicchat.server.router import Router
+from quicchat.values import dataclass
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import Final, Literal, NewType
 
 from quicchat.errors import Code, Refused
 from quicchat.protocol.scram import Credentials as Credentials
+from quicchat.values import dataclass
 from quicchat.wire.chapters import files
-from quicchat.wire.chapters.messages import SAID, Kind, Message
+from quicchat.wire.chapters.messages import Message
 from quicchat.wire.chapters.presence import Show
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User, parties
+from quicchat.wire.search import SEARCHED as SEARCHED
+from quicchat.wire.search import Word as Word
 
 SessionId = NewType("SessionId", int)
 
@@ -44,8 +46,6 @@ FIRST_CREDIT: Final = 65_536
 UNNAMED: Final = 24 * 3600 * 1000
 #: How much longer, in ms, an unfinished upload is kept, though events name it, that nobody goes on with.
 ABANDONED: Final = 6 * UNNAMED
-#: What can be searched for: what people said, and how they corrected it.
-SEARCHED: Final = SAID | {Kind.EDIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,14 +204,6 @@ class Target:
     head: int
     read: int
     mentions: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """What a message must contain: the parts of a word in a row; the last may be longer where it is a prefix."""
-
-    parts: tuple[str, ...]
-    prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from quicchat.values import dataclass
 from quicchat.wire.registry import Pdu
 
 #: Bytes that requests of one session may hold while they run or wait for their turn; more are refused.

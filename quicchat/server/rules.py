@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import unicodedata
-from dataclasses import replace
 from typing import Final
 
 from quicchat.errors import Code, Refused
-from quicchat.server.model import Word
 from quicchat.wire import leaves
 from quicchat.wire.chapters.messages import KINDS_OF_VERSION_1, POSTABLE, SAID, Kind, Message
 from quicchat.wire.chapters.rooms import Rank
@@ -57,27 +54,12 @@ def check_about(kind: Kind, sender: User, target: Message | None, *, direct: boo
         raise Refused(Code.FORBIDDEN)
 
 
-def blanked(message: Message) -> Message:
-    """What is left of a message that was taken back."""
-    return replace(message, text="", mentions=None, attachments=None, extra=None)
-
-
 def check_cut(file: bytes, size: int, chunk: int) -> None:
     """Whether a file may be cut like this. Raises Refused: there are too many chunks, or nothing is another file."""
     if leaves.count(size, chunk) > leaves.MOST:
         raise Refused(Code.LIMIT, "Cut it into larger chunks.")
     if size == 0 and leaves.root(size, chunk, b"") != file:
         raise Refused(Code.DIGEST)
-
-
-def wanted(words: str) -> tuple[Word, ...]:
-    """The words of a search; what has neither letter nor digit says nothing and is passed over."""
-    found = []
-    for word in unicodedata.normalize("NFC", words).split():
-        parts = "".join(each if each.isalnum() else " " for each in word).split()
-        if parts:
-            found.append(Word(parts=tuple(parts), prefix=word.endswith("*")))
-    return tuple(found)
 
 
 def is_told_in_version_1(room: str) -> bool:

@@ -51,6 +51,8 @@ class Driver:
         #: Streams that carry files.
         self._bulk: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
+        #: Set when the link is over: later than the connection where that was given up here (RFC 9000 section 10.2).
+        self.gone = asyncio.Event()
         link.on_events = self._receive
         self.touch()
 
@@ -161,6 +163,8 @@ class Driver:
         now = self._loop.time()
         for event in events:
             self.connection.receive(event, now)
+            if isinstance(event, Closed):
+                self.gone.set()
         self._turn()
 
     def _turn(self) -> None:

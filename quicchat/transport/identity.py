@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from aioquic.quic.configuration import QuicConfiguration
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from quicchat.errors import UsageError
+from quicchat.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from aioquic.quic.configuration import QuicConfiguration
 
 from quicchat.transport.identity import Identity, Trust
 from quicchat.transport.udp import Address, Udp
+from quicchat.values import dataclass
 
 #: The native protocol, spoken on QUIC streams without anything in between.
 NATIVE: Final = "quicchat"

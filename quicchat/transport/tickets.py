@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from aioquic.quic.packet import pull_quic_transport_parameters
 from aioquic.tls import CipherSuite, ExtensionType, SessionTicket
 
 from quicchat.errors import RemoteProtocolError
+from quicchat.values import dataclass
 from quicchat.wire import codec
 
 #: Tickets that a server remembers; a new one pushes out the oldest, whose client then shakes hands in full.

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
 import cbor2
 
 from quicchat.errors import Code, LocalProtocolError, RemoteProtocolError
+from quicchat.values import dataclass
 from quicchat.wire import cbor
 from quicchat.wire.cbor import MAX_PAIRS, UINT64, head, plain
 from quicchat.wire.registry import FIRST_EXTENSION_KEY, LAST_CORE_TYPE, REGISTRY, VERSIONS, Pdu, Registry

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from quicchat.errors import Code, RemoteProtocolError
+from quicchat.values import dataclass
 
 #: What every end accepts (protocol limit) and what none may go beyond, whatever is negotiated.
 DEFAULT_LIMIT: Final = 65_536

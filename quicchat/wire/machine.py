@@ -11,10 +11,10 @@ otherwise the two ends would disagree for ever about where they are, and neither
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
+from quicchat.values import dataclass
 from quicchat.wire.registry import Pdu, Role
 
 S = TypeVar("S", bound=Enum)

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, Flag, auto
 from typing import Any, ClassVar, Final, TypeVar, dataclass_transform
 
+from quicchat.values import dataclass
 from quicchat.wire.types import Type
 
 VERSIONS: Final = (1, 2)

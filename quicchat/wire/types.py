@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Protocol
 
+from quicchat.values import dataclass
 from quicchat.wire import cbor
 from quicchat.wire.cbor import MAX_PAIRS as MAX_PAIRS
 from quicchat.wire.cbor import UINT64 as UINT64

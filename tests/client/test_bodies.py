@@ -8,9 +8,9 @@ import pytest
 
 from quicchat.errors import Code
 from quicchat.transport.memory import Network
-from quicchat.wire import leaves
+from quicchat.wire import codec, leaves
 from quicchat.wire.chapters.accounts import Verdict
-from quicchat.wire.chapters.messages import LONGEST, WHOLE, Message, Post, Posted
+from quicchat.wire.chapters.messages import LONGEST, WHOLE, History, HistoryPage, Message, Post, Posted
 from quicchat.wire.chapters.session import Error
 from quicchat.wire.registry import Pdu
 from tests.client.counter import Counter, event, served
@@ -82,5 +82,28 @@ def test_a_long_text_that_is_not_what_it_should_be_is_given_out_as_its_beginning
             await asyncio.sleep(1)
             assert [each.text for each in ears.of(Message)] == ["beginning", "behind"]
             assert ears.of(Message)[0].attachments == attachments
+
+    play(scenario)
+
+
+def test_a_long_text_of_the_past_is_whole_too() -> None:
+    """[6.12-1], [6.10-6]: a page from the server has whole texts, which are kept, and found by their ends."""
+
+    async def scenario() -> None:
+        counter = Counter(Network())
+        counter.depot = here = Depot()
+        text = "ä" * 30_000 + " end"
+        file = here.share(text.encode())
+        attachments = ((file, len(text.encode()), WHOLE, "", 0),)
+        events = [event(9, text[:500], attachments=attachments), event(10)]
+        bodies = tuple(codec.encode_body(each, version=2) for each in events)
+        counter.answers = {History: lambda _: [HistoryPage(room="general", epoch=1, first=9, head=10, events=bodies)]}
+        counter.rooms = [("general", 1, 10, 10, Verdict.OK)]
+        async with served(counter) as alice:
+            page = await alice.past("general", limit=2)
+            assert [each.text for each in page] == [text, "10"]
+            assert [each.seq for each in await alice.search_here("end")] == [9]
+            assert list(await alice.past("general", limit=2)) == list(page)
+            assert len(counter.of(History)) == 1
 
     play(scenario)

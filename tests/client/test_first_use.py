@@ -23,10 +23,10 @@ from quicchat.client.trust import (
     Trusted,
     Verdict,
     anchor,
-    place,
     read_authority,
     settle,
 )
+from quicchat.client.trusting import place
 from tests.client.parties import HOST, Parties, refused
 
 
@@ -65,7 +65,7 @@ def test_elsewhere_a_person_is_asked(party: Parties, host: str) -> None:
 
 @pytest.mark.parametrize("host", [HOST, "localhost"])
 def test_a_changed_key_is_refused_with_both_shown(party: Parties, host: str) -> None:
-    """[11.1-2] A12: server key replaced: client stops, shows both fingerprints, needs --accept-new-fingerprint."""
+    """[11.1-2], [12.13-5]: A12: server key replaced: the client stops, shows both, needs --accept-new-fingerprint."""
     server, other = party(), party("other")
     verdict = Changed(server.authority, other.authority)
     said = refused(lambda: settle(verdict, host, 55667))

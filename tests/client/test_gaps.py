@@ -133,6 +133,53 @@ def test_an_application_that_does_not_read_is_not_buried() -> None:
     play(scenario)
 
 
+def test_an_application_that_does_not_read_is_not_buried_in_version_1_either() -> None:
+    """P7, [6.6-4]: it cannot fetch; the connection ends, and what was not confirmed comes over the next ones."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            bob = await here.enter("bob")
+            async with living(here, "alice", versions=(1,)) as alice:
+                await asyncio.sleep(1)
+                many = WAITING + 1500
+                for number in range(many):
+                    await slip(here, "general", "bob", str(number))
+                await bob.post("general", "last")
+                await asyncio.sleep(60)
+                assert len(alice._session.inbox._events) <= WAITING + 200
+                ears = Listener(alice)
+                await ears.until(has(ears, "last"), 300)
+                assert seqs(ears) == list(range(seqs(ears)[0], seqs(ears)[-1] + 1))
+                assert len(seqs(ears)) >= many + 1
+
+    play(scenario)
+
+
+def test_a_room_that_the_server_does_not_name_any_more_is_given_up() -> None:
+    """[6.9-2]: what is not among one's conversations, when all of them are asked for, is one's own no more."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            bob = await here.enter("bob")
+            await bob.create("garden")
+            memory = PlainMemory()
+            async with living(here, "alice", memory=memory) as alice:
+                ears = Listener(alice)
+                await alice.join("garden")
+                await bob.post("garden", "a rose")
+                await ears.until(has(ears, "a rose"))
+                # Behind the back of everybody, as if all that told of it had been lost.
+                await here.store.rooms.leave(Room("garden"), User("alice"), cid=bytes(16), at=1)
+                await alice._session._compare(alice._session.requests)
+                await alice._session.scribe.written()
+                assert "garden" not in alice.state.rooms
+                assert alice._session.fetch.place("garden") == 0
+                assert await memory.page("garden") == []
+                assert {"general", "*"} <= set(alice.state.rooms)
+
+    play(scenario)
+
+
 def test_both_ends_agree_on_the_digest() -> None:
     """Issue item 2: while nothing is lost, no PONG makes the client ask; rooms, direct messages, own ones and all."""
 

@@ -9,11 +9,11 @@ import pytest
 from quicchat.client.events import Line, Progress, Sent
 from quicchat.client.memory import Change, PlainMemory
 from quicchat.errors import Code, Refused
-from quicchat.transport.memory import Network
+from quicchat.transport.memory import MemoryLink, Network
 from quicchat.wire.chapters.messages import Message
 from quicchat.wire.chapters.session import Error, Goaway
 from tests.client.counter import Counter, served
-from tests.client.lives import Listener, living
+from tests.client.lives import Listener, alive, living
 from tests.server.house import play, texts, world
 
 
@@ -201,5 +201,28 @@ def test_a_change_of_network_is_no_time_to_wait() -> None:
             await alice.migrate()
             assert asyncio.get_running_loop().time() - start < 1
             assert (await alice.post("general", "back")).seq
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("lingers", "most"), [(0.7, 0.8), (100.0, 1.1)])
+def test_whoever_closes_waits_for_links_given_up_before(lingers: float, most: float) -> None:
+    """RFC 9000 section 10.2: a link that repeats its close keeps its socket; the end waits for it, a second."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            loop = asyncio.get_running_loop()
+            alice = await alive(here, "alice")
+            ears = Listener(alice)
+            link = alice.link
+            assert isinstance(link, MemoryLink)
+            end = link._end
+            link._end = lambda closed: loop.call_later(lingers, end, closed)  # type: ignore[method-assign, assignment]
+            alice._session.requests.driver.close(Code.NO_ERROR, "")
+            await ears.until(lambda: alice.lost is not None or any(each.state == "waiting" for each in ears.of(Line)))
+            start = loop.time()
+            await alice.close()
+            assert (link.closed is not None) is (lingers < 1)
+            assert loop.time() - start < most
 
     play(scenario)

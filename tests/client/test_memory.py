@@ -15,8 +15,10 @@ import pytest
 from quicchat.client.events import Sent
 from quicchat.client.memory import PLENTY, Change, Cursor, Entry, Held, Memory, PlainMemory, Salt, Token
 from quicchat.client.memory_sqlite import SqliteMemory, open_file, open_memory
+from quicchat.client.scribe import Scribe
 from quicchat.errors import Code, Refused, UsageError
 from quicchat.wire.chapters.messages import Kind, Message, Post
+from quicchat.wire.search import wanted
 
 T = TypeVar("T")
 ROOM = "general"
@@ -26,7 +28,7 @@ def play(scenario: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(scenario, 20))
 
 
-def event(seq: int, *, room: str = ROOM, epoch: int = 1) -> Message:
+def event(seq: int, *, room: str = ROOM, epoch: int = 1, text: str = "") -> Message:
     return Message(
         room=room,
         epoch=epoch,
@@ -35,7 +37,7 @@ def event(seq: int, *, room: str = ROOM, epoch: int = 1) -> Message:
         sender="bob",
         kind=Kind.TEXT,
         ts=seq,
-        text=str(seq),
+        text=text or str(seq),
     )
 
 
@@ -55,7 +57,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
 
 
 def opened(place: Path | None) -> Memory:
-    return PlainMemory() if place is None else open_file(place)
+    return PlainMemory() if place is None else open_file(place, keeps=PLENTY)
 
 
 async def again(memory: Memory, place: Path | None) -> Memory:
@@ -149,7 +151,7 @@ def test_pages_of_what_is_held(place: Path | None) -> None:
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
-    """Hostile A8: tokens and messages of one user lie in files that nobody else may read."""
+    """Hostile A8, [6.12-6]: tokens and messages of one user lie in files that nobody else may read."""
 
     async def scenario() -> None:
         memory = open_memory(tmp_path, "chat.example:55667", "alice")
@@ -240,9 +242,15 @@ def test_a_memory_does_not_grow_for_ever(place: Path | None) -> None:
 
     async def scenario() -> None:
         memory = opened(place)
-        for first in range(1, 2 * PLENTY, 64):
-            events = [Held(event(seq)) for seq in range(first, first + 64)]
-            await memory.keep(Change(events=events, cursors={ROOM: Cursor(seq=first + 63, given=first)}))
+        scribe = Scribe(memory, await memory.load(), lambda _: None)
+        for seq in range(1, 2 * PLENTY + 1):
+            scribe.hold(Held(event(seq)))
+            scribe.given(event(seq if seq < 100 else 100 if seq <= PLENTY + 150 else seq))
+            if seq == PLENTY + 150:
+                await scribe.written()
+                found = [each.event.seq for each in await memory.page(ROOM, limit=3 * PLENTY)]
+                assert found == list(range(101, PLENTY + 151))
+        await scribe.flush()
         found = [each.event.seq for each in await memory.page(ROOM, limit=3 * PLENTY)]
         assert found == list(range(PLENTY + 1, 2 * PLENTY + 1))
         await memory.keep(Change(events=[Held(event(1, room="quiet"))], cursors={"quiet": Cursor(seq=1, given=1)}))
@@ -250,3 +258,74 @@ def test_a_memory_does_not_grow_for_ever(place: Path | None) -> None:
         await memory.close()
 
     play(scenario())
+
+
+def test_a_room_of_which_only_is_known_how_far_it_was_read(place: Path | None) -> None:
+    """[6.12-1]: what comes first there is all that waits; what was before counts as given, and can be looked up."""
+
+    async def scenario() -> None:
+        memory = opened(place)
+        scribe = Scribe(memory, await memory.load(), lambda _: None)
+        scribe.read(ROOM, 90)
+        scribe.hold(Held(event(101)))
+        assert scribe.cursors[ROOM] == Cursor(seq=101, given=100, read=90, first=101)
+        scribe.hold_past(ROOM, 1, [Held(event(seq)) for seq in range(91, 101)], 0)
+        await scribe.flush()
+        assert [each.event.seq for each in await memory.page(ROOM)] == list(range(91, 102))
+        assert [each.event.seq for each in (await memory.load()).waiting] == [101]
+        await memory.close()
+
+    play(scenario())
+
+
+def test_what_is_passed_over_gives_out_nothing_before_it(place: Path | None) -> None:
+    """P4, [6.4-12]: what an ignored user says is not given out; what stands before it still is, after a crash too."""
+
+    async def scenario() -> None:
+        memory = opened(place)
+        scribe = Scribe(memory, await memory.load(), lambda _: None)
+        for seq in range(1, 8):
+            scribe.hold(Held(event(seq)))
+            if seq in (3, 4, 6):
+                scribe.passed(event(seq))
+        await scribe.flush()
+        assert (await memory.load()).cursors[ROOM].given == 0
+        for told, given in ((1, 1), (2, 4), (5, 6), (7, 7)):
+            scribe.given(event(told))
+            assert scribe.cursors[ROOM].given == given
+        scribe.hold(Held(event(8)))
+        scribe.passed(event(8))
+        assert scribe.cursors[ROOM].given == 8
+        await scribe.flush()
+        assert (await memory.load()).waiting == []
+        await memory.close()
+
+    play(scenario())
+
+
+def test_what_is_forgotten_is_not_in_the_file(tmp_path: Path) -> None:
+    """[6.12-5]: after `forget` no byte of what was said, chosen or proved is there; what is to be sent is."""
+
+    async def scenario() -> None:
+        path = tmp_path / "memory.db"
+        for remembered in (PlainMemory(), open_file(path)):
+            memory: Memory = remembered
+            events = [Held(event(seq, text=f"secret{seq}"), "a whole secret") for seq in range(1, 200)]
+            await memory.keep(Change(events=events, cursors={ROOM: Cursor(seq=199, given=199)}))
+            await memory.keep(Change(entries=[entry(1), entry(2, Sent.STORED, reason="secret")], ignored={"eve": True}))
+            await memory.keep(Change(token=Token(b"secret" * 5, 1), preferences={"draft:general": "secret"}))
+            assert len(await memory.search(wanted("secret1*"))) == 0
+            assert len(await memory.search(wanted("whole"), limit=1000)) == 199
+            await memory.forget()
+            kept = await memory.load()
+            assert (kept.cursors, kept.preferences) == ({}, {})
+            assert kept.token is None
+            assert kept.ignored == {"eve"}
+            assert [each.order for each in kept.entries] == [1]
+            assert await memory.page(ROOM) == await memory.search(wanted("whole")) == []
+            await memory.close()
+
+    play(scenario())
+    for file in tmp_path.iterdir():
+        assert b"secret" not in file.read_bytes()
+    assert modes(tmp_path) == {0o600}

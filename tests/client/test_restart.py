@@ -9,6 +9,7 @@ from typing import Any
 
 from quicchat.client.api import Chat
 from quicchat.client.events import Progress, Sent
+from quicchat.client.memory import OWN
 from quicchat.client.memory_sqlite import open_file
 from quicchat.transport.memory import MemoryLink
 from quicchat.wire.chapters.messages import Message, Post
@@ -61,6 +62,40 @@ def test_a_client_killed_in_the_middle_of_its_outbox_loses_and_doubles_nothing(t
             await memory.close()
             texts = [each.text for each in await heard(bob, 0.5) if isinstance(each, Message)]
             assert [each for each in texts if each and each.isdigit()] == [str(n) for n in range(300)]
+
+    play(scenario())
+
+
+def test_before_it_is_connected_the_next_run_knows_what_was_said_and_how_far_it_came(tmp_path: Path) -> None:
+    """Issue 5, item 8, D1: after a kill: rooms, last pages, and the last 1,024 of one's own with their states."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            path = tmp_path / "memory.db"
+            async with living(here, "bob") as bob:
+                Listener(bob)
+                memory = open_file(path)
+                chat = await alive(here, "alice", memory=memory)
+                ears = Listener(chat)
+                for number in range(OWN + 76):
+                    await chat.queue(post(number))
+                await ears.until(lambda: {each.state for each in chat.outbox} == {Sent.DELIVERED}, 20)
+                bob.mark_read("general", chat.outbox[99].seq)
+                await ears.until(lambda: any(each.state is Sent.READ for each in chat.outbox), 20)
+                await chat._session.scribe.written()
+                own = [(each.cid, each.seq, each.state) for each in chat.outbox]
+                last = list(await chat.past("general"))
+                await kill(chat)
+                await ears.stop()
+            memory = open_file(path)
+            again = Chat(None, device=b"alice".ljust(16, b"."), memory=memory, kept=await memory.load())
+            assert again.state.rooms["general"].head == last[-1].seq
+            assert list(await again.past("general")) == last
+            assert len(last) == 100
+            assert [(each.cid, each.seq, each.state) for each in again.outbox] == own
+            assert len(own) == OWN
+            await again.close()
+            await memory.close()
 
     play(scenario())
 

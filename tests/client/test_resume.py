@@ -24,6 +24,7 @@ from quicchat.wire.chapters.messages import (
     ReceiptList,
     TargetList,
 )
+from quicchat.wire.chapters.rooms import RoomState
 from quicchat.wire.chapters.session import Error, Ok
 from quicchat.wire.registry import Pdu
 from tests.client.counter import TOKEN, Counter, acked, each_acked, entry, event, log, seqs, served
@@ -263,6 +264,43 @@ def test_what_is_held_and_what_was_read_is_told() -> None:
                 Receipt(room="general", read=30),
                 Receipt(room="general", read=50),
             ]
+
+    play(scenario)
+
+
+def test_what_is_left_of_a_room_is_counted_once_for_all_that_is_read_in_a_moment() -> None:
+    """[6.4-6]: who reads along in a busy room has the server count a few times a second, behind what he tells it."""
+
+    async def scenario() -> None:
+        counter = Counter(Network())
+        counter.rooms = [("general", 1, 0, 0, Verdict.OK)]
+
+        def listed(_: Pdu) -> list[Pdu]:
+            read = [each.read for each in counter.of(Receipt) if isinstance(each, Receipt) and each.read]
+            return [TargetList(targets=(("general", 1, 50, read[-1] or 0, 50 - (read[-1] or 0), 0),), more=False)]
+
+        counter.answers = {ListTargets: listed}
+        async with served(counter) as alice:
+            Listener(alice)
+            counter.tell(RoomState(room="general", epoch=1, first=1, head=0, read=0, unread=0, mentions=0))
+            counter.tell(*(event(seq) for seq in range(1, 51)))
+            await asyncio.sleep(1)
+            assert alice.state.rooms["general"].unread == 50
+            counter.heard.clear()
+            for seq in range(1, 41):
+                alice.mark_read("general", seq)
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(1)
+            asked = [each for each in counter.heard if isinstance(each, Receipt | ListTargets)]
+            assert [type(each) for each in asked] == [Receipt, ListTargets]
+            assert counter.of(Receipt) == [Receipt(room="general", read=40)]
+            assert alice.state.rooms["general"].unread == 10
+            alice.mark_read("general", 45)
+            alice.mark_read("general")
+            await asyncio.sleep(1)
+            # Of what was read to the end there is nothing left to count.
+            assert len(counter.of(ListTargets)) == 1
+            assert alice.state.rooms["general"].unread == 0
 
     play(scenario)
 

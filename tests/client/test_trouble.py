@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quicchat.client.events import Line, Progress, Sent
-from quicchat.client.memory_sqlite import open_memory
+from quicchat.client.memory_sqlite import is_held, open_memory
 from quicchat.errors import Code, LocalProtocolError, UsageError
 from quicchat.transport.link import Link
 from quicchat.transport.memory import Network
@@ -93,11 +93,13 @@ def test_a_memory_is_used_by_one_program_at_a_time(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         memory = open_memory(tmp_path, "a:1", "alice")
-        with pytest.raises(UsageError, match="in use: another quicchat is logged in as this user"):
+        with pytest.raises(UsageError, match=r"another quicchat is logged in as this user.* is in use"):
             open_memory(tmp_path, "a:1", "alice")
+        assert [is_held(tmp_path, *each) for each in (("a:1", "alice"), ("a:1", "bob"))] == [True, False]
         others = [open_memory(tmp_path, "a:1", "bob"), open_memory(tmp_path, "a:2", "alice")]
         for each in (memory, *others):
             await each.close()
+        assert not is_held(tmp_path, "a:1", "alice")
         again = open_memory(tmp_path, "a:1", "alice")
         await again.close()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quicchat.client.view import View, view
+from quicchat.client.view import Fold, Said, View, view
 from quicchat.wire.chapters.messages import POSTABLE, SAID, Kind, Message
 
 USERS = st.sampled_from(["alice", "bob", "carol"])
@@ -68,6 +68,36 @@ def test_replayed_over_an_old_view_is_a_fresh_view(log: list[Message], data: st.
     before = View(dict(old.said), dict(old.about))
     assert view(log[cut:], old) == view(read_anew(log))
     assert old == before
+
+
+def known(seen: View | Fold) -> dict[int, Said]:
+    """But for places of which only is known what was done to them."""
+    return {seq: each for seq, each in seen.said.items() if each.event is not None}
+
+
+@given(logs(), st.data())
+def test_a_fold_in_any_order_is_the_view(log: list[Message], data: st.DataObject) -> None:
+    """Design §8: what grows event by event is what is read at once, of all that anybody said."""
+    fold = Fold()
+    for each in data.draw(st.permutations(log)):
+        fold.take(each)
+    assert (known(fold), fold.about) == (known(view(log)), view(log).about)
+
+
+@given(logs(), st.data())
+def test_what_was_dropped_comes_back_as_it_was(log: list[Message], data: st.DataObject) -> None:
+    """Issue 5, item 8: older messages leave the view, and are the same when they are read again."""
+    fold = Fold()
+    for each in log:
+        fold.take(each)
+    cut = data.draw(st.integers(0, len(log)))
+    for each in log[:cut]:
+        fold.drop(each.seq)
+    held = {seq: each for seq, each in known(view(log)).items() if seq > (log[cut - 1].seq if cut else 0)}
+    assert known(fold) == held
+    for each in data.draw(st.permutations(read_anew(log)[:cut])):
+        fold.take(each)
+    assert known(fold) == known(view(log))
 
 
 def test_what_becomes_of_a_message() -> None:

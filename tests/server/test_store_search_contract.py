@@ -12,10 +12,10 @@ from quicchat.errors import Code
 from quicchat.server.adapters.store_memory import MemoryStore
 from quicchat.server.adapters.store_sqlite import open_store, search
 from quicchat.server.model import Finds
-from quicchat.server.rules import wanted
 from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.codec import decode_body
 from quicchat.wire.names import GENERAL, Room, User
+from quicchat.wire.search import wanted
 from tests.server.stores import (
     ALICE,
     BOB,

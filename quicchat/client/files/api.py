@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from quicchat.client.chance import Surroundings
 from quicchat.client.events import Moved
 from quicchat.client.files import targets
 from quicchat.client.files.course import Carriage, Course
-from quicchat.client.files.download import Download
 from quicchat.client.files.phase import Direction
 from quicchat.client.files.sources import Source
 from quicchat.client.files.targets import Target, Unfinished, Wanted
 from quicchat.client.files.transfer import Transfer
-from quicchat.client.files.upload import Upload, fallback
 from quicchat.client.inbox import Inbox
 from quicchat.client.memory import Memory
 from quicchat.client.memory import Upload as Record
 from quicchat.client.posting import Posting
 from quicchat.client.requests import Requests
 from quicchat.errors import Code, LinkLost, Refused, UsageError
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import PAGE, FileList, ListFiles, Mode, Standing
 from quicchat.wire.chapters.messages import ATTACHED, Kind, Post
 from quicchat.wire.leaves import CHUNK
+
+if TYPE_CHECKING:
+    from quicchat.client.files.upload import Upload
 
 #: Pages of one list, at most: a server must not keep us at it for ever.
 _PAGES: Final = 1_000
@@ -115,6 +116,8 @@ class Files:
 
         The sources are closed when the transfer is over. Raises UsageError for too many or none.
         """
+        from quicchat.client.files.upload import fallback
+
         if not 1 <= len(sources) <= ATTACHED:
             raise UsageError(f"one message takes 1 to {ATTACHED} files, not {len(sources)}")
         name = sources[0].name if len(sources) == 1 else f"{len(sources)} files"
@@ -144,6 +147,8 @@ class Files:
 
         A fast one comes in datagrams; with `repair` what is missing of it is fetched over streams.
         """
+        from quicchat.client.files.download import Download
+
         transfer = self._transfer(wanted.name, wanted.size, Direction.DOWN, mode=mode)
         download = Download(transfer, wanted, into, repair=repair, streams=streams, rate=rate)
         self._start(transfer, download)
@@ -202,6 +207,8 @@ class Files:
     def _upload(
         self, transfer: Transfer, post: Post, sources: Sequence[Source], record: Record | None = None
     ) -> Upload:
+        from quicchat.client.files.upload import Upload
+
         return Upload(
             transfer,
             post,

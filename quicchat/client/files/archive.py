@@ -10,11 +10,11 @@ import stat
 import tarfile
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from quicchat.errors import Code, Refused
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import DIRECTORY
 
 #: Files and directories in one archive, at most.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Final, Protocol
 
 from quicchat.errors import Code, Refused
+from quicchat.values import dataclass
 from quicchat.wire.leaves import LEAF, begin, count, length
 
 #: Bytes of leaves that are held in memory; those of larger files wait on the disk.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from quicchat.client.files.aside import aside
@@ -13,6 +12,7 @@ from quicchat.client.files.sources import Source
 from quicchat.client.files.streams import Stream, refused
 from quicchat.client.requests import Requests, refusal
 from quicchat.errors import Code, Refused
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import FileAck, FileEnd, FileHeader, Grant, Offer, Part, Range
 from quicchat.wire.chapters.session import Error
 from quicchat.wire.leaves import CHUNK, LEAF, MOST, count, leaf

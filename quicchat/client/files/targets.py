@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -10,6 +9,7 @@ from quicchat.client.files.landing import Known, Landing, Leaves, MemoryLanding,
 from quicchat.client.files.names import numbered, safe
 from quicchat.client.files.part import MAP, NAMES, PART, Busy, Part, charted
 from quicchat.errors import Code, Refused
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
 
 

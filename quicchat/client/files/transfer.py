@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from quicchat.client.files.phase import FINAL, MOVES, Direction, Phase
 from quicchat.errors import LinkLost, Refused
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
 from quicchat.wire.leaves import CHUNK
 

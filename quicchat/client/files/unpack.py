@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from pathlib import Path
 from typing import IO, Final
@@ -17,6 +17,7 @@ from typing import IO, Final
 from quicchat.client.files.archive import MEMBERS, SUFFIX
 from quicchat.client.files.names import numbered, safe
 from quicchat.errors import Code, Refused
+from quicchat.values import dataclass
 
 #: The most that is read of an archive at once: no header is longer.
 _AT_ONCE: Final = 1_048_576

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from quicchat.config import BadSetting
 from quicchat.config.files import read_private, replace
 from quicchat.errors import UsageError
+from quicchat.values import dataclass
 from quicchat.wire.fingerprint import fingerprint
 
 #: Clocks of clients may be wrong by a day: so much of each life lies in the past.

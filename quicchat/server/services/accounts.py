@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from quicchat.errors import Code, Refused
 from quicchat.protocol.scram import ServerLogin, decoy
@@ -14,6 +13,7 @@ from quicchat.server.handler import handles
 from quicchat.server.model import TOKEN_LIFE, Actor, Credentials, Head, Patience, Policy, SessionId
 from quicchat.server.ports import Accounts, Clock, Roster
 from quicchat.server.rules import in_version_1
+from quicchat.values import dataclass
 from quicchat.wire.chapters.accounts import HEADS, MECHANISM, AuthChallenge, AuthOk, AuthResponse, AuthStart, Signup
 from quicchat.wire.chapters.session import Ok
 from quicchat.wire.names import GENERAL, User

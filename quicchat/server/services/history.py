@@ -21,6 +21,7 @@ from quicchat.wire.chapters.messages import (
 )
 from quicchat.wire.chapters.rooms import RoomHead
 from quicchat.wire.names import Room
+from quicchat.wire.search import wanted
 
 _PAGE = 100
 #: Bytes of events in a page, so that it fits a frame of the default limit with room to spare.
@@ -54,7 +55,7 @@ class HistoryService:
 
     @handles(Search)
     async def search(self, actor: Actor, pdu: Search) -> Effects:
-        words = rules.wanted(pdu.words)
+        words = wanted(pdu.words)
         if not words:
             raise Refused(Code.SCHEMA, "There is no word to search for.")
         room = None if pdu.room is None else Room(pdu.room)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from quicchat.errors import Refused
 from quicchat.server.effects import Arrived, Deliver, Departed, Effect, Effects, Hold, InRooms, Reply
 from quicchat.server.handler import handles
 from quicchat.server.model import PRESENCE_ROOM, Actor, Policy, SessionId
 from quicchat.server.ports import Clock, Rooms, Roster
+from quicchat.values import dataclass
 from quicchat.wire.chapters.presence import Presence, PresenceSet, PresenceSnapshot, Show, Tick, Typing
 from quicchat.wire.chapters.session import Ok
 from quicchat.wire.names import Room, User

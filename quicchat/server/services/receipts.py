@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from quicchat.errors import Refused
 from quicchat.server.effects import Deliver, Effect, Effects, OfUsers, Reply, Then, Tidings
 from quicchat.server.handler import handles
 from quicchat.server.model import BY_NAME, Actor, Moved, Progress, Unread
 from quicchat.server.ports import Clock, Log
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import ListReceipts, Receipt, ReceiptEvent, ReceiptList
 from quicchat.wire.names import Room, User
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
 
 from quicchat.protocol.events import Closed, Datagram
 from quicchat.transport.memory.streams import Ack, Chunk, Frame, Hello, Streams
+from quicchat.values import dataclass
 
 #: Datagrams that wait for room; a new one pushes out the oldest.
 DATAGRAMS: Final = 64

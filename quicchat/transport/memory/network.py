@@ -7,12 +7,13 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from quicchat.transport.memory.courier import Packet
 from quicchat.transport.memory.link import MemoryLink
 from quicchat.transport.memory.streams import Ack, Frame, Hello
+from quicchat.values import dataclass
 from quicchat.wire.registry import Role
 
 #: Where servers listen and clients dial unless told otherwise (RFC 5737: no real host).

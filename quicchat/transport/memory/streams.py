@@ -7,10 +7,10 @@ RESET_STREAM, Stopped STOP_SENDING, Datagram DATAGRAM and Closed CONNECTION_CLOS
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from quicchat.errors import Code, Refused
 from quicchat.protocol.events import Bytes, Closed, Datagram, Reset, Stopped
+from quicchat.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

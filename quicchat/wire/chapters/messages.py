@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
@@ -270,6 +271,11 @@ def recorded(
     return Message(
         room=room, epoch=epoch, seq=seq, sender=sender, device=device, kind=kind, ts=ts, extra=post.extra, **as_sent
     )
+
+
+def blanked(message: Message) -> Message:
+    """What is left of a message that was taken back."""
+    return replace(message, text="", mentions=None, attachments=None, extra=None)
 
 
 ROWS: Rows = tuple(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_memory.files import detach
 from quicchat.server.adapters.store_memory.state import Place, State
-from quicchat.server.rules import blanked, check_about
-from quicchat.wire.chapters.messages import SAID, Kind, Message, Post
+from quicchat.server.rules import check_about
+from quicchat.wire.chapters.messages import SAID, Kind, Message, Post, blanked
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.codec import encode_body
 from quicchat.wire.names import Room, User

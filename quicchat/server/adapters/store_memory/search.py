@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -11,6 +10,7 @@ from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_memory.state import Place
 from quicchat.server.model import SEARCHED, Finds, Word
 from quicchat.wire.names import Room
+from quicchat.wire.search import has
 
 #: When it was said (never earlier than what stands before it), which room, which place: newest last.
 _Key = bytes
@@ -39,24 +39,6 @@ def _matching(name: Room, room: Place, words: Sequence[Word]) -> Iterator[tuple[
     for place, body in enumerate(room.log, start=1):
         message = room.message(place)
         time = max(time, message.ts)
-        if message.kind in SEARCHED:
-            said = _parts(message.text or "")
-            if said and all(_holds(said, word) for word in words):
-                mark = hashlib.sha256(name.encode()).digest()[:8]
-                yield time.to_bytes(8) + mark + place.to_bytes(8), body
-
-
-def _holds(said: Sequence[str], word: Word) -> bool:
-    *first, last = [part for each in word.parts for part in _parts(each)]
-    size = len(first) + 1
-    return any(
-        list(said[start : start + size - 1]) == first
-        and (said[start + size - 1].startswith(last) if word.prefix else said[start + size - 1] == last)
-        for start in range(len(said) - size + 1)
-    )
-
-
-def _parts(text: str) -> list[str]:
-    """Letters and digits in a row, without case and accents."""
-    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
-    return "".join(each if each.isalnum() else " " for each in plain.casefold()).split()
+        if message.kind in SEARCHED and has(message.text or "", words):
+            mark = hashlib.sha256(name.encode()).digest()[:8]
+            yield time.to_bytes(8) + mark + place.to_bytes(8), body

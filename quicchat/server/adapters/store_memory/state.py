@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from quicchat.errors import Code, Refused
@@ -16,6 +16,7 @@ from quicchat.server.model import (
     is_party,
     is_standing,
 )
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.codec import decode_body, encode_body

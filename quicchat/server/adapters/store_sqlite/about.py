@@ -9,8 +9,8 @@ from quicchat.server.adapters.store_sqlite import search
 from quicchat.server.adapters.store_sqlite.attachments import detach
 from quicchat.server.adapters.store_sqlite.events import encoded, event_at
 from quicchat.server.adapters.store_sqlite.ranks import rank_of
-from quicchat.server.rules import blanked, check_about
-from quicchat.wire.chapters.messages import SAID, Kind, Message, Post
+from quicchat.server.rules import check_about
+from quicchat.wire.chapters.messages import SAID, Kind, Message, Post, blanked
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import User
 

@@ -11,6 +11,7 @@ from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_sqlite.events import HEAD, decoded
 from quicchat.server.adapters.store_sqlite.members import place
 from quicchat.server.model import SEARCHED, Finds, Word
+from quicchat.sqlite.words import has_fts, phrase
 from quicchat.wire.names import Room, User
 
 #: Events taken into the index by one transaction, so that others get their turn between two.
@@ -36,7 +37,7 @@ def behind(connection: sqlite3.Connection, user: User, room: Room | None) -> lis
     """The numbers of the rooms that are not indexed up to their heads. Raises Refused."""
     if room is not None and place(connection, room, user) is None:
         raise Refused(Code.NO_SUCH_ROOM)
-    if not _has_fts(connection):
+    if not has_fts(connection):
         raise Refused(Code.UNSUPPORTED, "This server cannot search.")
     return [number for (number,) in connection.execute(_BEHIND, (user, room or ""))]
 
@@ -94,7 +95,7 @@ def forget(connection: sqlite3.Connection, number: int, epoch: int, seq: int, te
     if row is None:
         return
     connection.execute("DELETE FROM searchable WHERE id = ?", row)
-    if _has_fts(connection):
+    if has_fts(connection):
         connection.execute(
             "INSERT INTO words (words, rowid, place, text) VALUES ('delete', ?, ?, ?)",
             (row[0], _place_word(number, epoch), text),
@@ -122,7 +123,7 @@ def find(
     if not rooms:
         return Finds(events=())
     where = " OR ".join(_place_word(*each) for each in rooms)
-    match = f"text : ({' AND '.join(map(_phrase, words))}) AND place : ({where})"
+    match = f"text : ({' AND '.join(map(phrase, words))}) AND place : ({where})"
     rows = connection.execute(_FOUND, (match, below, limit + 1)).fetchall()
     kept = 0
     for _, body in rows[:limit]:
@@ -134,14 +135,5 @@ def find(
     return Finds(events=tuple(body for _, body in rows[:kept]), next=more)
 
 
-def _phrase(word: Word) -> str:
-    """A word as FTS5 wants it: between quotes only letters and digits are ever written."""
-    return f'"{" ".join(word.parts)}"{" *" if word.prefix else ""}'
-
-
 def _place_word(number: int, epoch: int) -> str:
     return f"r{number}e{epoch}"
-
-
-def _has_fts(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone() is not None
