@@ -57,13 +57,13 @@ fuzz: .venv/.dev ## look for inputs that break it, for some minutes
 spec: .venv/.dev ## write the generated parts of spec/ anew
 	@$(BIN)/python -m quicchat.tools.specgen
 
-picture: .venv/.dev ## draw the picture of the README anew
+picture: .venv/.dev ## draw the pictures of the README anew
 	@$(BIN)/python -m tests.picture
 
 lock: .venv/.dev ## choose the newest allowed dependencies and write the lock files
 	@$(PIP) --require-hashes --requirement .ci/requirements-uv.lock
-	$(BIN)/$(LOCK) pyproject.toml --group build --output-file .ci/requirements.lock
-	$(BIN)/$(LOCK) pyproject.toml --group dev --constraint .ci/requirements.lock --output-file .ci/requirements-dev.lock
+	$(BIN)/$(LOCK) pyproject.toml --extra tui --group build --output-file .ci/requirements.lock
+	$(BIN)/$(LOCK) pyproject.toml --extra tui --group dev --constraint .ci/requirements.lock --output-file .ci/requirements-dev.lock
 	$(BIN)/$(LOCK) --group lock --output-file .ci/requirements-uv.lock
 
 clean: ## remove .venv and what the tools left behind

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 from quicchat.config.kinds import Address, Kind, Many, Place, Seconds, Size, Switch, Text, Whole, Word
+from quicchat.values import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,6 +190,14 @@ class ClientConfig:
     password_file: Path | None = field(
         default=None, metadata=_is(Place(), "file that holds the password, mode 0600", "--password-file")
     )
+    invitation: str | None = field(
+        default=None,
+        metadata=_is(
+            Text("a word", r"\S+", 64),
+            "word that lets you make an account on a server that asks for one",
+            "--invitation",
+        ),
+    )
     data: Path = field(metadata=_is(Place(), "directory that holds what this device keeps", "--data"))
     commands: tuple[str, ...] = field(
         default=(),
@@ -206,8 +215,41 @@ class ClientConfig:
             Place(), "where the folder named after you is that downloads go to; usual: where you start", "--downloads"
         ),
     )
-    plain: bool = field(default=False, metadata=_is(Switch(), "lines in, lines out, on a terminal, too", "--plain"))
+    ui: Literal["auto", "tui", "line", "plain"] = field(
+        default="auto",
+        metadata=_is(
+            Word(("auto", "tui", "line", "plain")),
+            "the face: tui fills the terminal, line keeps a prompt below what is printed, plain only prints",
+            "--ui",
+        ),
+    )
+    theme: str | None = field(
+        default=None,
+        metadata=_is(
+            Text("a theme", r"[a-z0-9-]+", 64), "colours of the tui, until others are chosen there", "--theme"
+        ),
+    )
+    hint: str | None = field(
+        default=None,
+        metadata=_is(Text("a line", limit=200), "what the tui says to who logs in for the first time", "--hint"),
+    )
     json: bool = field(default=False, metadata=_is(Switch(), "every event as a line of JSON", "--json"))
+    notify: Literal["all", "mentions", "none"] = field(
+        default="mentions",
+        metadata=_is(
+            Word(("all", "mentions", "none")), "what of rooms is announced unless /notify says else", "--notify"
+        ),
+    )
+    bell: bool = field(default=True, metadata=_is(Switch(), "ring the terminal's bell", "--bell"))
+    desktop: bool = field(
+        default=True, metadata=_is(Switch(), "tell the desktop, and the title of the window", "--desktop")
+    )
+    keep: int = field(
+        default=20_000,
+        metadata=_is(
+            Whole(256, 1_000_000), "messages of each room that this device keeps, for reading and search", "--keep"
+        ),
+    )
     style: Literal["default", "mystic", "classic"] = field(
         default="default", metadata=_is(Word(("default", "mystic", "classic")), "how messages look", "--style")
     )

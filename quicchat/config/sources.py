@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from quicchat.config.kinds import Many
 from quicchat.config.settings import ClientConfig, ServerConfig, Setting, settings
@@ -21,8 +21,14 @@ PREFIX: Final = "QUICCHAT_"
 HOME: Final = "QUICCHAT_HOME"
 FILE: Final = "QUICCHAT_CONFIG"
 DEBUG: Final = "QUICCHAT_DEBUG"
+#: Which profile of the file a client takes.
+PROFILE: Final = "QUICCHAT_PROFILE"
 #: The same as QUICCHAT_SHARE, and yields to it.
 SHARE: Final = "SERVER_SHARED_FILES"
+#: Where a setting comes from that nobody made.
+DEFAULT: Final = "default"
+
+_PROFILES: Final = "profile"
 
 Config = TypeVar("Config", ServerConfig, ClientConfig)
 
@@ -31,28 +37,73 @@ class BadSetting(ValueError):
     """A setting cannot be used: `str(error)` is the one line to print."""
 
 
-def read(of: type[Config], flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None) -> Config:
+def read(
+    of: type[Config],
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    profile: str | None = None,
+) -> Config:
     """The configuration of a command.
 
     `flags` holds what the command line says by field name: text, a list of texts, or a bool; None for nothing.
-    A `file` that is named must exist; else the usual one is read if there is one. Raises BadSetting.
+    A `file` that is named must exist; else the usual one is read if there is one. So must a `profile`. Raises
+    BadSetting.
     """
-    known = {one.name: one for one in settings(of)}
-    values: dict[str, Any] = {}
-    values |= _from_file(of.section, known, environ, file)
-    values |= _from_environment(known, environ)
-    values |= {name: _from_flag(known[name], raw) for name, raw in flags.items() if raw is not None}
-    if "data" not in values:
-        values["data"] = home(environ) / of.section
+    values = {name: found.value for name, found in settled(of, flags, environ, file, profile).items()}
     if (values.get("cert") is None) != (values.get("key") is None):
         raise BadSetting("--cert and --key belong together: give both or none")
     return of(**values)
 
 
+class Settled(NamedTuple):
+    """A value, and where it comes from: a flag, a variable, a table of the file; `default` where nobody said."""
+
+    value: Any
+    source: str
+
+
+def settled(
+    of: type[Config],
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    profile: str | None = None,
+) -> dict[str, Settled]:
+    """Each setting by its name, as `read` takes it. Raises BadSetting."""
+    known = {one.name: one for one in settings(of)}
+    found = {name: Settled(one.default, DEFAULT) for name, one in known.items()}
+    profile = (profile or environ.get(PROFILE) or None) if of.section == ClientConfig.section else None
+    for table, values in _from_file(of.section, known, environ, file, profile):
+        found |= {name: Settled(value, table) for name, value in values.items()}
+    for name, value in _from_environment(known, environ).items():
+        found[name] = Settled(value, f"{PREFIX}{name.upper()}" if environ.get(f"{PREFIX}{name.upper()}") else SHARE)
+    given = {name: raw for name, raw in flags.items() if raw is not None}
+    found |= {name: Settled(_from_flag(known[name], raw), known[name].flags[-1]) for name, raw in given.items()}
+    if found["data"].value is None:
+        found["data"] = Settled(home(environ) / of.section, DEFAULT)
+    return found
+
+
+def usual_file(environ: Mapping[str, str]) -> Path | None:
+    """The file that is read unless another one is named by a flag; None where the user has no home directory."""
+    if named := environ.get(FILE):
+        from pathlib import Path
+
+        return Path(os.path.expanduser(named))
+    try:
+        if environ.get(HOME) or sys.platform == "win32":
+            return home(environ) / "config.toml"
+        usual = "~/Library/Application Support" if sys.platform == "darwin" else "~/.config"
+        return _under(environ, "XDG_CONFIG_HOME", usual) / "config.toml"
+    except BadSetting:
+        return None
+
+
 def home(environ: Mapping[str, str]) -> Path:
     """Where quicchat keeps its data: QUICCHAT_HOME, or the place that the operating system has for such things.
 
-    Raises BadSetting where the user has no home directory. (These few lines are all we would use of platformdirs.)
+    Raises BadSetting where the user has no home directory. These are the places of platformdirs (decision 20).
     """
     from pathlib import Path
 
@@ -76,15 +127,6 @@ def _under(environ: Mapping[str, str], variable: str, usual: str) -> Path:
     return Path(base) / "quicchat"
 
 
-def _usual_file(environ: Mapping[str, str]) -> Path | None:
-    try:
-        if environ.get(HOME) or sys.platform in ("win32", "darwin"):
-            return home(environ) / "config.toml"
-        return _under(environ, "XDG_CONFIG_HOME", "~/.config") / "config.toml"
-    except BadSetting:
-        return None
-
-
 def _from_flag(setting: Setting, raw: object) -> object:
     if isinstance(raw, bool):
         return raw
@@ -101,7 +143,7 @@ def _from_environment(known: Mapping[str, Setting], environ: Mapping[str, str]) 
     variables, too (Kubernetes does for a service called quicchat).
     """
     kept = {one.name for of in (ServerConfig, ClientConfig) for one in settings(of) if one.kept}
-    kept |= {name.removeprefix(PREFIX).lower() for name in (HOME, FILE, DEBUG)}
+    kept |= {name.removeprefix(PREFIX).lower() for name in (HOME, FILE, DEBUG, PROFILE)}
     values: dict[str, object] = {}
     if "share" in known and environ.get(SHARE):
         values["share"] = _checked(SHARE, known["share"], environ[SHARE])
@@ -117,22 +159,31 @@ def _from_environment(known: Mapping[str, Setting], environ: Mapping[str, str]) 
 
 
 def _from_file(
-    section: str, known: Mapping[str, Setting], environ: Mapping[str, str], file: Path | None
-) -> dict[str, object]:
-    if file is None and environ.get(FILE):
-        from pathlib import Path
-
-        file = Path(os.path.expanduser(environ[FILE]))
-    path = file or _usual_file(environ)
+    section: str, known: Mapping[str, Setting], environ: Mapping[str, str], file: Path | None, profile: str | None
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """What a file says, by its tables; a profile goes over the rest."""
+    path = file or usual_file(environ)
     if path is None:
-        return {}
-    tables = _parsed(path, must_exist=file is not None)
-    _refuse_unknown(tables, {ServerConfig.section, ClientConfig.section}, f"{path}: unknown table")
-    table = tables.get(section, {})
+        tables: dict[str, object] = {}
+    else:
+        tables = _parsed(path, must_exist=file is not None or bool(environ.get(FILE)))
+    _refuse_unknown(tables, {ServerConfig.section, ClientConfig.section, _PROFILES}, f"{path}: unknown table")
+    yield f"[{section}]", _table(path, section, tables.get(section, {}), known)
+    if profile is not None:
+        profiles = tables.get(_PROFILES, {})
+        if not isinstance(profiles, dict) or profile not in profiles:
+            names = ", ".join(map(str, profiles)) if isinstance(profiles, dict) else ""
+            there = f"there are {names}" if names else f"write one under [{_PROFILES}.NAME]"
+            raise BadSetting(f"{path or 'the configuration file'}: there is no profile {profile!r}; {there}")
+        name = f"{_PROFILES}.{profile}"
+        yield f"[{name}]", _table(path, name, profiles[profile], known)
+
+
+def _table(path: Path | None, name: str, table: object, known: Mapping[str, Setting]) -> dict[str, object]:
     if not isinstance(table, dict):
-        raise BadSetting(f"{path}: {section} must be a table: [{section}]")
-    _refuse_unknown(table, {name for name, one in known.items() if one.kept}, f"{path}: [{section}] unknown key")
-    return {name: _checked(f"{path}: [{section}] {name}", known[name], raw, toml=True) for name, raw in table.items()}
+        raise BadSetting(f"{path}: {name} must be a table: [{name}]")
+    _refuse_unknown(table, {name for name, one in known.items() if one.kept}, f"{path}: [{name}] unknown key")
+    return {key: _checked(f"{path}: [{name}] {key}", known[key], raw, toml=True) for key, raw in table.items()}
 
 
 def _parsed(path: Path, *, must_exist: bool) -> dict[str, object]:

@@ -103,13 +103,14 @@ def test_every_contract_is_planted_against() -> None:
         "adapters",
         "pure",
         "aioquic",
+        "textual",
         "session",
     }
 
 
 @pytest.mark.parametrize(("importer", "above"), may_not_import(LAYERS))
 def test_no_layer_imports_from_above(copy: Copy, importer: str, above: list[str]) -> None:
-    """Design §5: __main__ > tools > ui > server | client > transport > protocol > wire > config | errors."""
+    """Design §5: __main__ > tools > ui > server | client > transport > protocol > wire > config | errors > values."""
     copy.plant(importer, *(f"quicchat.{name}" for name in above))
     code, report = copy.lint("layers")
     assert code == 1
@@ -177,6 +178,16 @@ def test_transport_may_import_aioquic(copy: Copy) -> None:
     """Design §5: transport is the only place that imports aioquic, wherever in it."""
     copy.plant("transport", "aioquic")
     assert copy.lint("aioquic")[0] == 0
+
+
+@pytest.mark.parametrize("importer", ["client", "ui.front", "ui.plain", "ui.main"])
+@pytest.mark.parametrize("library", ["textual", "prompt_toolkit"])
+def test_what_draws_stays_in_its_face(copy: Copy, importer: str, library: str) -> None:
+    """Facts §6: the plain face imports neither Textual nor prompt_toolkit, which cost its start and eat its input."""
+    name = copy.plant(importer, f"{library}.keys")
+    code, report = copy.lint("textual")
+    assert code == 1
+    assert f"{name} -> {library} " in report
 
 
 @pytest.mark.parametrize("imported", ["services", "adapters"])
