@@ -1,56 +1,31 @@
-"""The command line: reads flags, starts server or client, and turns every fault into one line. (spec 12-operation)
+"""The command line: starts what was asked for, and turns every fault into one line. (spec 12-operation)
 
 Nothing but argparse and the settings is imported before a command is known, so that help comes at once.
-Exit codes: 0 ok, 2 usage, 3 cannot start or connect, 4 certificate, 5 login, 130 interrupt; 1 is a mistake of ours.
+Exit codes: 0 ok, 2 usage, 3 cannot start or connect, 4 certificate, 5 login, 6 refused, 130 interrupt; 1 is a mistake
+of ours.
 """
 
 from __future__ import annotations
 
-import argparse
+import errno
+import gc
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NoReturn, TextIO
 
-from quicchat import __version__
-from quicchat.config import DEBUG, BadSetting, ClientConfig, ServerConfig, Setting, read, settings
-from quicchat.config.kinds import Address, Many, Place, Seconds, Size, Switch, Whole, Word, sized
+from quicchat.config import DEBUG, BadSetting, ClientConfig, ServerConfig, Settled, read, settings, settled, usual_file
 from quicchat.errors import UsageError
+from quicchat.tools import parsers
 
 INTERRUPTED: Final = 130
 #: What a shell reports of a program whose reader went away.
 BROKEN_PIPE: Final = 141
 
-_EXAMPLES: Final = """\
-examples:
-  quicchat server                          listen on this machine, port 55667
-  quicchat server 5000 -l 192.0.2.7        listen on an address of the network
-  quicchat client                          meet the server on this machine
-  quicchat client chat.example 5000 alice  meet another one as alice
-  quicchat send general photo.jpg          send a file to a room, or to @bob
-  quicchat get photo.jpg                   fetch it; again after a crash, and it goes on
-"""
-
-_ELSEWHERE: Final = """\
-Settings may also stand in the environment (QUICCHAT_PORT=5000) or in the TOML file (port = 5000 under [server] or
-[client]); a flag wins over both. Data and file lie in QUICCHAT_HOME, by default in ~/.local/share/quicchat and
-~/.config/quicchat/config.toml.
-"""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Complains in one line, and never shows more of an unknown flag than its name: it may hold a password."""
-
-    def error(self, message: str) -> NoReturn:
-        _, unknown, words = message.partition("unrecognized arguments: ")
-        if unknown:
-            word = words.split(maxsplit=1)[0].partition("=")[0]
-            message = f"{word} is {_unknown(word, self._option_string_actions)}"
-        raise UsageError(f"{message} ({self.prog} --help explains)")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. An expected fault is one line on stderr, never a traceback."""
+    _fill_streams()
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
         print(end="", flush=True)
@@ -58,11 +33,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return _unheard(sys.stdout)
+    except OSError as error:
+        if error.errno == errno.EIO:  # the terminal is gone
+            return _unheard(sys.stdout, sys.stderr)
+        if error.errno != errno.ENOSPC:
+            return _complain(error)
+        _unheard(sys.stdout)
+        return _complain(UsageError(f"cannot write: {error.strerror}"))
     except Exception as error:  # noqa: BLE001 - whatever it is, people get one line of it
         return _complain(error)
+
+
+def _fill_streams() -> None:
+    """Where a stream was closed, nothing is heard; and no file or socket may get its number."""
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(spare, True)
+    os.close(spare)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the program
+
+
+def _unheard(*streams: TextIO) -> int:
+    """Nobody reads any more: the interpreter, which flushes at its end, would complain then."""
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return BROKEN_PIPE
 
 
 def _run(words: list[str]) -> int:
@@ -75,18 +72,10 @@ def _run(words: list[str]) -> int:
 
 
 def _no_command(words: list[str]) -> NoReturn:
-    parser = _Parser(
-        prog="quicchat",
-        description="Chat over QUIC.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"quicchat {__version__}", help="show the version")
-    parser.add_argument("command", metavar="|".join(_COMMANDS), nargs="?", help="each explains itself with --help")
+    parser = parsers.no_command()
     found, others = parser.parse_known_args(words)
     if found.command is not None:
-        parser.error(f"{found.command} is {_unknown(found.command, _COMMANDS)}")
+        parser.error(f"{found.command} is {parsers.unknown_word(found.command, _COMMANDS)}")
     if others:
         parser.error(f"unrecognized arguments: {others[0]}")
     parser.error(f"say what to do: {', '.join(_COMMANDS)}")
@@ -102,10 +91,7 @@ def _server(words: list[str]) -> int:
 
 def server_config(words: list[str], environ: Mapping[str, str]) -> ServerConfig:
     """How a server is to run, by its flags, an environment and the file. Raises UsageError, BadSetting."""
-    parser = _command("server", "[PORT]", "Run a server.", settings(ServerConfig))
-    parser.add_argument("where", nargs="*", metavar="PORT", help="the same as --port")
-    parser.add_argument("--open-signup", action="store_const", dest="signup", const="open", help="--signup open")
-    flags = vars(parser.parse_intermixed_args(words))
+    flags = vars(parsers.server().parse_intermixed_args(words))
     file = flags.pop("config")
     flags |= _placed(flags, flags.pop("where"), ("port",))
     return read(ServerConfig, flags, environ, file)
@@ -114,47 +100,64 @@ def server_config(words: list[str], environ: Mapping[str, str]) -> ServerConfig:
 def _client(words: list[str]) -> int:
     config = client_config(words, os.environ)
 
-    from quicchat.ui.plain import run
+    # What is loaded never becomes garbage: to look for some takes a quarter of the start, and part of each pause later.
+    gc.disable()
+    from quicchat.ui.main import run
 
+    gc.freeze()
+    gc.enable()
+    if _settle not in gc.callbacks:
+        gc.callbacks.append(_settle)
     return run(config)
+
+
+def _settle(phase: str, info: Mapping[str, int]) -> None:
+    """What outlived the first look through everything is the program itself: later ones spare it, and are short."""
+    if phase == "stop" and info["generation"] == 2:
+        gc.callbacks.remove(_settle)
+        gc.freeze()
 
 
 def client_config(words: list[str], environ: Mapping[str, str]) -> ClientConfig:
     """How a client is to run, by its flags, an environment and the file. Raises UsageError, BadSetting."""
-    parser = _command("client", "[HOST [PORT [USER]]]", "Talk to a server.", settings(ClientConfig))
-    parser.add_argument(
-        "where", nargs="*", metavar="HOST PORT USER", help="the same as -s, -p, -u; in style mystic USER HOST PORT"
-    )
-    flags = vars(parser.parse_intermixed_args(words))
-    file, where = flags.pop("config"), flags.pop("where")
-    config = read(ClientConfig, flags, environ, file)
+    flags = vars(parsers.client().parse_intermixed_args(words))
+    file, profile, where = flags.pop("config"), flags.pop("profile"), flags.pop("where")
+    config = read(ClientConfig, flags, environ, file, profile)
     if where:
         order = ("user", "host", "port") if config.style == "mystic" else ("host", "port", "user")
-        config = read(ClientConfig, flags | _placed(flags, where, order), environ, file)
+        config = read(ClientConfig, flags | _placed(flags, where, order), environ, file, profile)
     return config
 
 
 def _send(words: list[str]) -> int:
-    parser = _errand("send", "TO FILE...", "Send files and directories to a room, or to @user.")
-    parser.add_argument("to", metavar="TO", help="a room, or @user")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="files and directories; - is standard input")
-    parser.add_argument("--name", metavar="TEXT", help="what standard input is to be called (stdin)")
-    flags, config = _errand_config(parser, words)
+    flags, config = _errand(parsers.send(), words)
 
     from quicchat.ui.errands import run
     from quicchat.ui.jobs import Send
+    from quicchat.ui.saying import Say
 
-    return run(config, Send(flags["to"], flags["files"], flags["name"]))
+    text, files = flags["text"], flags["files"]
+    if files is None and flags["name"] is None:
+        return run(config, Say.of(flags["to"], text, code=flags["code"], emote=flags["emote"], reply=flags["reply"]))
+    if files is None:
+        raise UsageError("--name is about files: say with -f which files")
+    if flags["code"] or flags["emote"] or flags["reply"] is not None:
+        raise UsageError("--code, --emote and --reply are about a text, and do not go with files")
+    return run(config, Send(flags["to"], files, flags["name"], caption=" ".join(text)))
+
+
+def _tail(words: list[str]) -> int:
+    flags, config = _errand(parsers.tail(), words)
+
+    from quicchat.ui.errands import run
+    from quicchat.ui.tail import Tail
+
+    return run(config, Tail.of(flags["room"], flags["lines"], follow=flags["follow"] is not False))
 
 
 def _get(words: list[str]) -> int:
-    parser = _errand("get", "NAME|ID", "Fetch a file that was sent, or that the server shares.")
-    parser.add_argument("what", metavar="NAME|ID", help="its name, its id, or the place of its message, room/#12")
-    parser.add_argument("-o", "--output", metavar="PATH", help="where to put it: a file, a directory, or - (.)")
-    parser.add_argument("--room", metavar="ROOM", help="look only there: a room, @user, or shared")
-    parser.add_argument("--fast", action="store_true", help="in datagrams, and what is lost of them after that")
-    parser.add_argument("--no-repair", dest="repair", action="store_false", help="leave out what is lost of --fast")
-    flags, config = _errand_config(parser, words)
+    parser = parsers.get()
+    flags, config = _errand(parser, words)
     if flags["fast"] and flags["output"] == "-":
         parser.error("datagrams have no order: --fast does not go with -o -")
 
@@ -165,9 +168,7 @@ def _get(words: list[str]) -> int:
 
 
 def _files(words: list[str]) -> int:
-    parser = _errand("files", "[ROOM]", "List the files of a room, or those that the server shares.")
-    parser.add_argument("place", nargs="?", metavar="ROOM", help="a room, or @user; else what the server shares")
-    flags, config = _errand_config(parser, words)
+    flags, config = _errand(parsers.files(), words)
 
     from quicchat.ui.errands import run
     from quicchat.ui.jobs import List
@@ -176,9 +177,7 @@ def _files(words: list[str]) -> int:
 
 
 def _fingerprint(words: list[str]) -> int:
-    known = (one for one in settings(ServerConfig) if one.name in ("data", "cert", "key"))
-    parser = _command("fingerprint", "", "Show the fingerprint that clients of a server compare.", known)
-    flags = vars(parser.parse_intermixed_args(words))
+    flags = vars(parsers.fingerprint().parse_intermixed_args(words))
     file = flags.pop("config")
     config = read(ServerConfig, flags, os.environ, file)
 
@@ -188,23 +187,32 @@ def _fingerprint(words: list[str]) -> int:
     return 0
 
 
+def _config(words: list[str]) -> int:
+    flags = vars(parsers.config().parse_intermixed_args(words))
+    file, environ = flags["config"], os.environ
+    tables = {
+        ClientConfig.section: _kept(ClientConfig, settled(ClientConfig, {}, environ, file, flags["profile"])),
+        ServerConfig.section: _kept(ServerConfig, settled(ServerConfig, {}, environ, file)),
+    }
+
+    from quicchat.config.listing import as_json, as_toml
+
+    path = file or usual_file(environ)
+    print(as_json(path, tables) if flags["json"] else "\n".join(as_toml(path, tables)))
+    return 0
+
+
+def _kept(of: type[ServerConfig] | type[ClientConfig], found: Mapping[str, Settled]) -> Mapping[str, Settled]:
+    """Without what holds for one start only."""
+    return {one.name: found[one.name] for one in settings(of) if one.kept}
+
+
 def _scenario(words: list[str]) -> int:
-    parser = _Parser(
-        prog="quicchat scenario",
-        usage="quicchat scenario [flags] FILE...\n       quicchat scenario --record FILE [flags of a client]",
-        description="Play scripts of conversations, or record one.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="scripts to play, such as spec/scenarios/tc1.chat")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--target", metavar="HOST:PORT", help="play against this server, over QUIC")
-    where.add_argument("--quic", action="store_true", help="play over QUIC, with a server process on this machine")
-    where.add_argument("--processes", action="store_true", help="with a process on a terminal for each actor, too")
-    where.add_argument("--record", metavar="FILE", help="talk as a client does, and write what happened")
     if words[:1] == ["--record"] and len(words) > 1:
         from quicchat.tools.scenario.main import record
 
         return record(words[1], client_config(words[2:], os.environ))
+    parser = parsers.scenario()
     found = parser.parse_args(words)
     if found.record is not None:
         parser.error("--record FILE comes first, and the flags of the client after it")
@@ -221,76 +229,37 @@ def _scenario(words: list[str]) -> int:
     )
 
 
-_METAVARS: Final = {Address: "ADDRESS", Place: "PATH", Seconds: "SECONDS", Size: "BYTES", Whole: "N"}
+def _completion(words: list[str]) -> int:
+    parser = parsers.completion()
+    shell = parser.parse_args(words).shell
+    if shell not in parsers.SHELLS:
+        parser.error(f"{shell} is no shell that is known here; those are {', '.join(parsers.SHELLS)}")
+
+    from pathlib import Path
+
+    print(Path(parsers.__file__).with_name("completion").joinpath(f"quicchat.{shell}").read_text("utf-8"), end="")
+    return 0
+
 
 _COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {
     "server": _server,
     "client": _client,
     "send": _send,
+    "tail": _tail,
     "get": _get,
     "files": _files,
     "fingerprint": _fingerprint,
+    "config": _config,
     "scenario": _scenario,
+    "completion": _completion,
 }
 
 
-#: Settings of the client that mean something to a command that does one thing.
-_ERRAND: Final = frozenset(
-    {"host", "port", "user", "password_file", "data", "json", "time", "versions", "connect_timeout", "wait"}
-    | {"ca", "fingerprint", "accept_new_fingerprint"}
-)
-
-
-def _command(name: str, arguments: str, about: str, known: Iterable[Setting]) -> _Parser:
-    """A parser whose flags are the settings; all of them give text, which `config.read` judges."""
-    prog = f"quicchat {name}"
-    parser = _Parser(
-        prog=prog, usage=f"{prog} [flags] {arguments}", description=about, epilog=_ELSEWHERE, allow_abbrev=False
-    )
-    parser.add_argument("--config", type=_path, metavar="FILE", help="TOML file of settings to read")
-    for setting in known:
-        parser.add_argument(*setting.flags, dest=setting.name, help=_help(setting), **_shape(setting))
-    return parser
-
-
-def _errand(name: str, arguments: str, about: str) -> _Parser:
-    """A parser of a command that does one thing as a client."""
-    return _command(name, arguments, about, (one for one in settings(ClientConfig) if one.name in _ERRAND))
-
-
-def _errand_config(parser: _Parser, words: list[str]) -> tuple[dict[str, Any], ClientConfig]:
+def _errand(parser: parsers.Parser, words: list[str]) -> tuple[dict[str, Any], ClientConfig]:
     """What was asked for, and the client that does it. Raises UsageError, BadSetting."""
     flags = vars(parser.parse_intermixed_args(words))
-    kept = {name: value for name, value in flags.items() if name in _ERRAND}
-    return flags, read(ClientConfig, kept, os.environ, flags["config"])
-
-
-def _path(word: str) -> object:
-    from pathlib import Path
-
-    return Path(word)
-
-
-def _shape(setting: Setting) -> dict[str, Any]:
-    match setting.kind:
-        case Switch():
-            return {"action": argparse.BooleanOptionalAction if setting.kept else "store_true", "default": None}
-        case Many(kind):
-            return {"action": "append", "metavar": _METAVARS.get(type(kind), "TEXT")}
-        case Word(words):
-            return {"metavar": "|".join(words)}
-        case kind:
-            return {"metavar": _METAVARS.get(type(kind), "TEXT")}
-
-
-def _help(setting: Setting) -> str:
-    default = setting.default
-    if default in (None, (), False):
-        return setting.help.replace("%", "%%")
-    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
-    if isinstance(setting.kind, Size) and isinstance(default, int):
-        shown = sized(default)
-    return f"{setting.help} ({shown})".replace("%", "%%")
+    kept = {name: value for name, value in flags.items() if name in parsers.ERRAND}
+    return flags, read(ClientConfig, kept, os.environ, flags["config"], flags["profile"])
 
 
 def _placed(flags: dict[str, Any], words: list[str], names: tuple[str, ...]) -> dict[str, str]:
@@ -302,13 +271,6 @@ def _placed(flags: dict[str, Any], words: list[str], names: tuple[str, ...]) -> 
         if flags[name] is not None:
             raise UsageError(f"the {name} is given twice: {given[name]!r} and {flags[name]!r}")
     return given
-
-
-def _unknown(word: str, known: Collection[str]) -> str:
-    from difflib import get_close_matches
-
-    guess = get_close_matches(word, known, 1)
-    return f"unknown; did you mean {guess[0]}?" if guess else "unknown"
 
 
 def _complain(error: BaseException) -> int:
@@ -325,13 +287,19 @@ def _complain(error: BaseException) -> int:
             if os.environ.get(DEBUG):
                 import traceback
 
-                traceback.print_exception(error)
+                for each in "".join(traceback.format_exception(error)).splitlines():
+                    _say(each)
             else:
                 text += f" ({DEBUG}=1 shows where)"
-    # A text may quote the peer: none of it may break the line or reach the terminal as an escape sequence.
-    line = "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
-    print(f"quicchat: {line}", file=sys.stderr)
+    _say(f"quicchat: {text}")
     return code
+
+
+def _say(line: str) -> None:
+    """One line for people. It may quote a peer: nothing in it may break it, or be an escape sequence."""
+    from quicchat.ui.visible import visible
+
+    print(visible(line), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from quicchat.config import LOOPBACK, home
 PORT: Final = 55667
 #: Seconds that the server may take to stop in good order.
 _PATIENCE: Final = 10.0
+#: Said before the client starts, and by the client, which covers that.
+_HINT: Final = "New here? Log in as user1 with pass1, or as user2 with pass2, or make an account."
 _CANNOT_START: Final = 3
 _INTERRUPTED: Final = 130
 
@@ -36,7 +38,7 @@ def main(words: Sequence[str] = ()) -> int:
             print(*log.read_text(errors="replace").splitlines()[-3:], sep="\n", file=sys.stderr)
             return _CANNOT_START
         print(f"A server listens on port {port}; its log is {log}.")
-        print("New here? Log in as user1 with pass1, or as user2 with pass2, or make an account.")
+        print(_HINT)
         print(f"A friend at this machine: python echo.py client -p {port}", flush=True)
         code = _client(data, port, words)
         return 0 if code == _INTERRUPTED else code
@@ -105,7 +107,7 @@ def _copy(lines: IO[bytes], log: IO[bytes]) -> None:
 
 
 def _client(data: Path, port: int, words: Sequence[str]) -> int:
-    flags = ("-p", str(port), "--data", str(data / "client"))
+    flags = ("-p", str(port), "--data", str(data / "client"), "--hint", _HINT)
     client = subprocess.Popen([sys.executable, "-m", "quicchat", "client", *flags, *words])
     # From here on an interrupt is the client's to answer; it says goodbye, and we go when it has gone.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from quicchat.values import dataclass
 
 FILE_LINES: Final = 400
 FUNCTION_LINES: Final = 40

@@ -11,9 +11,10 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from quicchat.values import dataclass
 
 _ID: Final = re.compile(r"\*\*\[(\d+)\.(\d+)-(\d+)\]\*\*\s*")
 _QUOTE: Final = re.compile(r"\[(\d+\.\d+-\d+)\]")

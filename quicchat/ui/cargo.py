@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from quicchat.client.files.transfer import Transfer
 from quicchat.client.files.unpack import unpack
 from quicchat.errors import Code, LinkLost, Refused
 from quicchat.ui.outcomes import Freight, Unfinished, Unpacked
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
 from quicchat.wire.chapters.messages import ATTACHED, DIRECTORY
 
@@ -73,10 +73,16 @@ class Cargo:
         target = into or FolderTarget(self.folder)
         return self.follow(self._chat.files.get(wanted, target, mode=mode, repair=repair), wanted.media_type)
 
-    async def send(self, to: str, sources: Sequence[Source], *, direct: bool) -> list[Transfer]:
-        """Begin to send files, as one message, or some where there are many. Raises Refused."""
-        parcels = [sources[at : at + ATTACHED] for at in range(0, len(sources), ATTACHED)]
-        return [self.follow(await self._chat.files.send(to, each, direct=direct)) for each in parcels]
+    async def send(self, to: str, sources: Sequence[Source], *, direct: bool, caption: str = "") -> list[Transfer]:
+        """Begin to send files, as one message, or some where there are many; the first one has the caption.
+
+        Raises Refused.
+        """
+        send, sent = self._chat.files.send, []
+        for at in range(0, len(sources), ATTACHED):
+            said = "" if at else caption
+            sent.append(self.follow(await send(to, sources[at : at + ATTACHED], direct=direct, caption=said)))
+        return sent
 
     def follow(self, transfer: Transfer, media_type: str = "") -> Transfer:
         """Be busy until it has ended: also with what goes on by itself since another run."""

@@ -1,13 +1,18 @@
-"""The one table of commands for every front end: names, words, help, and what each does. (spec 12-operation)"""
+"""The one table of commands for every front end: names, words, help, and what each does. (spec 12-operation)
+
+The parser, help, completion, the manual page and the tables of the specification and the README all come from it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from quicchat.client.files.transfer import Transfer
 from quicchat.errors import Code, Refused
-from quicchat.ui import files, oneself, places, talk
+from quicchat.ui import attention, files, oneself, places, talk
 from quicchat.ui.desk import Desk
+from quicchat.ui.help import THOSE
 from quicchat.ui.outcomes import Outcome
 from quicchat.ui.words import Call, Command
 from quicchat.wire.chapters.presence import Show
@@ -15,364 +20,278 @@ from quicchat.wire.chapters.rooms import Rank
 
 
 async def run(desk: Desk, call: Call) -> Outcome:
-    """Carry out a call. Raises Refused, LinkLost; trying again with the same call doubles nothing."""
+    """Carry out a call, in the room that it is for, wherever one goes meanwhile.
+
+    Raises Refused, LinkLost; trying again with the same call doubles nothing.
+    """
     needed = call.command.since
     # Between two connections there is no version, and what is said then waits for the next one.
     if 0 < desk.chat.version < needed:
         text = f"/{call.command.name} needs protocol version {needed}; this connection has {desk.chat.version}."
         raise Refused(Code.UNSUPPORTED, text)
-    outcome: Outcome = await call.command.run(desk, call)
+    here = desk.room if call.room is None else call.room
+    there = replace(desk, room=here)
+    _check_rank(there, call.command)
+    outcome: Outcome = await call.command.run(there, replace(call, room=here))
+    if call.command.enters or desk.room == here:
+        desk.room = there.room
     return outcome
 
 
+def _check_rank(desk: Desk, command: Command) -> None:
+    """Say at once what the server would say, where it has told our rank; it decides anyway. Raises Refused."""
+    view = desk.chat.state.rooms.get(desk.room)
+    if command.rank is None or view is None or view.rank is None or desk.room.startswith("@"):
+        return
+    if view.rank < command.rank:
+        those = THOSE[command.rank]
+        raise Refused(Code.FORBIDDEN, f"/{command.name} is for {those}; in {desk.room} you are {_called(view.rank)}.")
+
+
+def _called(rank: Rank) -> str:
+    """What somebody of a rank is."""
+    return f"an {rank.name.lower()}" if rank in (Rank.OUTCAST, Rank.OWNER) else f"a {rank.name.lower()}"
+
+
+_HELP: Final = Command(
+    "help",
+    "[command...]",
+    "list the commands, or explain one",
+    oneself.help_,
+    since=1,
+    aliases=("h", "?"),
+    classic=("MENU",),
+    mystic=("help",),
+    local=True,
+    group="oneself",
+)
+
 _TALK: Final = (
+    Command("say", "<text...>", "say something here, whatever it begins with", talk.say, says=True, since=1),
     Command(
-        name="say", arguments="<text...>", about="say something here, whatever it begins with", run=talk.say, says=True
-    ),
-    Command(
-        name="msg",
-        arguments="<user> <text...>",
-        about="say something to one user, now or when he comes",
-        run=talk.msg,
+        "msg",
+        "<user> <text...>",
+        "say something to one user, now or when he comes",
+        talk.msg,
         says=True,
+        since=1,
         aliases=("m", "pm", "tell"),
         classic=("DM", "send"),
         mystic=("pm",),
         asks=True,
     ),
     Command(
-        name="public",
-        arguments="<text...>",
-        about="say something here",
-        run=talk.public,
-        says=True,
-        classic=("PM",),
-        only="classic",
+        "public", "<text...>", "say something here", talk.public, says=True, since=1, classic=("PM",), only="classic"
     ),
-    Command(name="me", arguments="<text...>", about="do something, as in /me waves", run=talk.me, says=True, since=2),
+    Command("me", "<text...>", "do something, as in /me waves", talk.me, says=True),
+    Command("code", "<text...>", "say something that is shown as it is", talk.code, says=True),
     Command(
-        name="code",
-        arguments="<text...>",
-        about="say something that is shown as it is",
-        run=talk.code,
-        says=True,
-        since=2,
-    ),
-    Command(
-        name="reply",
-        arguments="<seq> <text...>",
-        about="answer a message by its place, as in /reply #12 yes",
-        run=talk.reply,
+        "reply",
+        "[seq] <text...>",
+        "answer a message, or the last one of somebody else",
+        talk.reply,
         says=True,
         aliases=("re",),
-        since=2,
     ),
     Command(
-        name="edit",
-        arguments="<seq> <text...>",
-        about="put another text in the place of a message",
-        run=talk.edit,
+        "edit",
+        "[seq] <text...>",
+        "put another text in the place of a message, or of your last one",
+        talk.edit,
         says=True,
         aliases=("correct",),
-        since=2,
     ),
     Command(
-        name="retract",
-        arguments="<seq>",
-        about="take a message back",
-        run=talk.retract,
+        "retract",
+        "[seq]",
+        "take a message back, or your last one",
+        talk.retract,
         says=True,
         aliases=("delete", "unsend"),
-        since=2,
     ),
+    Command("react", "[seq] <emoji>", "react to a message, or to the last one of somebody else", talk.react, says=True),
+    Command("pin", "[seq]", "pin a message, or the last one", talk.pin, says=True, rank=Rank.MODERATOR),
     Command(
-        name="react",
-        arguments="<seq> <emoji>",
-        about="react to a message, as in /react #12 +1",
-        run=talk.react,
+        "broadcast",
+        "<text...>",
+        "announce something to everybody",
+        talk.broadcast,
         says=True,
-        since=2,
-    ),
-    Command(
-        name="pin", arguments="<seq>", about="pin a message", run=talk.pin, says=True, since=2, rank=Rank.MODERATOR
-    ),
-    Command(
-        name="broadcast",
-        arguments="<text...>",
-        about="announce something to everybody",
-        run=talk.broadcast,
-        says=True,
+        since=1,
         classic=("send_all",),
         mystic=("broadcast",),
     ),
     Command(
-        name="history",
-        arguments="[past...]",
-        about="show what was said: [room|@user|*] [count] [before|after|around #place]",
-        run=talk.history,
+        "history",
+        "[past...]",
+        "show what was said: [room|@user|*] [count] [before|after|around #place]",
+        talk.history,
         aliases=("hist",),
-        since=2,
+        kept=True,
     ),
     Command(
-        name="search",
-        arguments="<words...>",
-        about="find messages with all of these words, or beginnings of words*",
-        run=talk.search,
+        "search",
+        "<words...>",
+        "find messages with all of these words, or beginnings of words*",
+        talk.search,
         aliases=("find",),
-        since=2,
+        kept=True,
     ),
-    Command(name="typing", arguments="[onoff]", about="show that you are writing here", run=talk.typing, since=2),
-    Command(name="echo", arguments="<text...>", about="have the server send something back", run=talk.echo),
+    Command("typing", "[onoff]", "show that you are writing here", talk.typing),
+    Command("echo", "<text...>", "have the server send something back", talk.echo, since=1),
 )
 
-_PLACES: Final = (
+_ROOMS: Final = (
     Command(
-        name="join",
-        arguments="<room> [secret]",
-        about="enter a room; what you type goes there",
-        run=places.join,
-        aliases=("j",),
-        enters=True,
-        since=2,
+        "join", "<room> [secret]", "enter a room; what you type goes there", places.join, aliases=("j",), enters=True
     ),
-    Command(name="create", arguments="<room> [topic...]", about="make a room", run=places.create, since=2, enters=True),
     Command(
-        name="group",
-        arguments="<room>",
-        about="enter a group, or make one that ends with its last member",
-        run=places.group,
+        "query", "<user>", "talk with one user: what you type goes to him, until you /leave", places.query, enters=True
+    ),
+    Command("create", "<room> [topic...]", "make a room", places.create, enters=True),
+    Command(
+        "group",
+        "<room>",
+        "enter a group, or make one that ends with its last member",
+        places.group,
         mystic=("join group",),
         enters=True,
-        since=2,
     ),
     Command(
-        name="newgroup",
-        arguments="<room>",
-        about="make a group that ends with its last member",
-        run=places.create_group,
+        "newgroup",
+        "<room>",
+        "make a group that ends with its last member",
+        places.create_group,
         mystic=("create group",),
         enters=True,
-        since=2,
     ),
+    Command("leave", "[room]", "leave a room or group", places.leave, aliases=("part",), mystic=("leave group",)),
+    Command("rooms", "", "list rooms and groups", places.rooms, aliases=("list", "groups"), mystic=("groups",)),
+    Command("members", "[room]", "list who is in a room", places.members, aliases=("names",)),
+    Command("topic", "[topic...]", "show or set what this room is about", places.topic),
+    Command("key", "[secret]", "let in only who knows this word; without it everybody", places.key, rank=Rank.OWNER),
+    Command("invite", "<user>", "let somebody into this room", places.invite),
     Command(
-        name="leave",
-        arguments="[room]",
-        about="leave a room or group",
-        run=places.leave,
-        aliases=("part",),
-        mystic=("leave group",),
-        since=2,
-    ),
-    Command(
-        name="rooms",
-        about="list rooms and groups",
-        run=places.rooms,
-        aliases=("list", "groups"),
-        mystic=("groups",),
-        since=2,
-    ),
-    Command(
-        name="members",
-        arguments="[room]",
-        about="list who is in a room",
-        run=places.members,
-        aliases=("names",),
-        since=2,
-    ),
-    Command(
-        name="topic", arguments="[topic...]", about="show or set what this room is about", run=places.topic, since=2
-    ),
-    Command(
-        name="key",
-        arguments="[secret]",
-        about="let in only who knows this word; without it everybody",
-        run=places.key,
-        rank=Rank.OWNER,
-        since=2,
-    ),
-    Command(name="invite", arguments="<user>", about="let somebody into this room", run=places.invite, since=2),
-    Command(
-        name="kick",
-        arguments="<user> [reason...]",
-        about="put somebody out of this room",
-        run=places.put_out("kick", ban=False),
+        "kick",
+        "<user> [reason...]",
+        "put somebody out of this room",
+        places.put_out("kick", ban=False),
         rank=Rank.MODERATOR,
-        since=2,
     ),
     Command(
-        name="ban",
-        arguments="<user> [reason...]",
-        about="put somebody out of this room for good",
-        run=places.put_out("ban", ban=True),
+        "ban",
+        "<user> [reason...]",
+        "put somebody out of this room for good",
+        places.put_out("ban", ban=True),
         rank=Rank.MODERATOR,
-        since=2,
     ),
+    Command("unban", "<user>", "let somebody come again", places.rank("unban", Rank.MEMBER), rank=Rank.MODERATOR),
+    Command("mute", "<user>", "let somebody listen only", places.rank("mute", Rank.VISITOR), rank=Rank.MODERATOR),
+    Command("unmute", "<user>", "let somebody speak again", places.rank("unmute", Rank.MEMBER), rank=Rank.MODERATOR),
     Command(
-        name="unban",
-        arguments="<user>",
-        about="let somebody come again",
-        run=places.rank("unban", Rank.MEMBER),
-        rank=Rank.MODERATOR,
-        since=2,
-    ),
-    Command(
-        name="mute",
-        arguments="<user>",
-        about="let somebody listen only",
-        run=places.rank("mute", Rank.VISITOR),
-        rank=Rank.MODERATOR,
-        since=2,
-    ),
-    Command(
-        name="unmute",
-        arguments="<user>",
-        about="let somebody speak again",
-        run=places.rank("unmute", Rank.MEMBER),
-        rank=Rank.MODERATOR,
-        since=2,
-    ),
-    Command(
-        name="role",
-        arguments="<user> <rank>",
-        about="make somebody outcast, visitor, member, moderator or owner",
-        run=places.rank("role"),
+        "role",
+        "<user> <rank>",
+        "make somebody outcast, visitor, member, moderator or owner",
+        places.rank("role"),
         aliases=("rank",),
         rank=Rank.MODERATOR,
-        since=2,
     ),
-    Command(name="unread", about="list where something waits", run=places.unread, aliases=("targets",), since=2),
-    Command(
-        name="receipts",
-        arguments="[room]",
-        about="show how far the others have come",
-        run=places.receipts,
-        aliases=("seen",),
-        since=2,
-    ),
-    Command(name="read", arguments="[room]", about="tell that you have read all", run=places.read, since=2),
+    Command("unread", "", "list where something waits", places.unread, aliases=("targets",)),
+    Command("receipts", "[room]", "show how far the others have come", places.receipts, aliases=("seen",)),
+    Command("read", "[room]", "tell that you have read all", places.read),
 )
 
 _FILES: Final = (
     Command(
-        name="files",
-        arguments="[place]",
-        about="list the files of this room and of the server; or of one place: a room, @user, shared",
-        run=files.files,
+        "files",
+        "[place]",
+        "list the files of this room and of the server; or of one place: a room, @user, shared",
+        files.files,
         aliases=("ls",),
         mystic=("files",),
-        since=2,
     ),
     Command(
-        name="get",
-        arguments="<file...>",
-        about="fetch a file: NAME, #place of its message, shared/NAME, room/NAME; udp behind it for datagrams",
-        run=files.get,
+        "get",
+        "<file...>",
+        "fetch a file: NAME, #place of its message, shared/NAME, room/NAME; udp behind it for datagrams",
+        files.get,
         aliases=("download", "fetch"),
         mystic=("download",),
-        since=2,
     ),
     Command(
-        name="send",
-        arguments="<files...>",
-        about='send files or directories here, or to one: /send @bob photo.jpg "my notes"',
-        run=files.send,
+        "send",
+        "<files...>",
+        'send files or directories here, or to one: /send @bob photo.jpg "my notes"',
+        files.send,
         aliases=("upload",),
         mystic=("send",),
-        since=2,
     ),
-    Command(name="transfers", about="list the files on their way", run=files.transfers, local=True, since=2),
+    Command("transfers", "", "list the files on their way", files.transfers, local=True),
     Command(
-        name="pause",
-        arguments="[number]",
-        about="let a file stand still; what is verified stays",
-        run=files.wish("pause", Transfer.pause),
+        "pause",
+        "[number]",
+        "let a file stand still; what is verified stays",
+        files.wish("pause", Transfer.pause),
         local=True,
-        since=2,
     ),
     Command(
-        name="resume",
-        arguments="[number]",
-        about="go on with a file, or with all that stand still or were begun another time",
-        run=files.resume,
-        since=2,
+        "resume", "[number]", "go on with a file, or with all that stand still or were begun another time", files.resume
     ),
     Command(
-        name="cancel",
-        arguments="[number]",
-        about="give up a file that is on its way",
-        run=files.wish("cancel", Transfer.cancel),
-        local=True,
-        since=2,
+        "cancel", "[number]", "give up a file that is on its way", files.wish("cancel", Transfer.cancel), local=True
     ),
 )
 
 _ONESELF: Final = (
-    Command(name="users", about="list everybody", run=oneself.users, aliases=("who",), mystic=("users",)),
+    Command("users", "", "list everybody", oneself.users, since=1, aliases=("who",), mystic=("users",)),
+    Command("away", "[status...]", "appear away", oneself.show(Show.AWAY), aliases=("afk",)),
+    Command("busy", "[status...]", "appear busy", oneself.show(Show.BUSY)),
+    Command("online", "[status...]", "appear online again", oneself.show(Show.ONLINE), aliases=("back",)),
     Command(
-        name="away",
-        arguments="[status...]",
-        about="appear away",
-        run=oneself.show(Show.AWAY),
-        aliases=("afk",),
-        since=2,
+        "offline", "", "appear offline; you still hear everything", oneself.show(Show.OFFLINE), aliases=("invisible",)
     ),
-    Command(name="busy", arguments="[status...]", about="appear busy", run=oneself.show(Show.BUSY), since=2),
+    Command("dereg", "", "be offline: messages wait until /reg", oneself.dereg, classic=("dereg",)),
+    Command("reg", "", "be back, and get what waits", oneself.reg, classic=("reg",)),
     Command(
-        name="online",
-        arguments="[status...]",
-        about="appear online again",
-        run=oneself.show(Show.ONLINE),
-        aliases=("back",),
-        since=2,
+        "notify", "[where] [level]", "announce all of a room, mentions or none", attention.notify, since=1, local=True
     ),
+    Command("dnd", "[span]", "announce nothing: on, off, 30m, 2h, 1d", attention.dnd, since=1, local=True),
+    Command("ping", "", "measure the way to the server and back", oneself.ping, since=1),
     Command(
-        name="offline",
-        about="appear offline; you still hear everything",
-        run=oneself.show(Show.OFFLINE),
-        aliases=("invisible",),
-        since=2,
-    ),
-    Command(name="dereg", about="be offline: messages wait until /reg", run=oneself.dereg, classic=("dereg",), since=2),
-    Command(name="reg", about="be back, and get what waits", run=oneself.reg, classic=("reg",), since=2),
-    Command(name="ping", about="measure the way to the server and back", run=oneself.ping),
-    Command(
-        name="status",
-        about="show the connection and what waits for it",
-        run=oneself.status,
+        "status",
+        "",
+        "show the connection and what waits for it",
+        oneself.status,
+        since=1,
         aliases=("info",),
         local=True,
     ),
-    Command(name="migrate", about="go on from another local address", run=oneself.migrate, since=2),
-    Command(name="sessions", about="list where you are logged in", run=oneself.sessions, aliases=("devices",), since=2),
-    Command(name="revoke", arguments="<session>", about="end one of your sessions", run=oneself.revoke, since=2),
+    Command("migrate", "", "go on from another local address", oneself.migrate),
+    Command("sessions", "", "list where you are logged in", oneself.sessions, aliases=("devices",)),
+    Command("revoke", "<session>", "end one of your sessions", oneself.revoke),
     Command(
-        name="ignore",
-        arguments="<user>",
-        about="hear nothing of what somebody says; he is not told",
-        run=oneself.ignore(True),
+        "ignore",
+        "<user>",
+        "hear nothing of what somebody says; he is not told",
+        oneself.ignore(True),
+        since=1,
         aliases=("block",),
     ),
+    Command("unignore", "<user>", "hear somebody again", oneself.ignore(False), since=1, aliases=("unblock",)),
     Command(
-        name="unignore",
-        arguments="<user>",
-        about="hear somebody again",
-        run=oneself.ignore(False),
-        aliases=("unblock",),
-    ),
-    Command(
-        name="password",
-        arguments="<current> <new> <again>",
-        about="change your password; all other sessions end",
-        run=oneself.password,
+        "password",
+        "<current> <new> <again>",
+        "change your password; all other sessions end",
+        oneself.password,
         hidden=True,
-        since=2,
     ),
-    Command(name="logout", about="leave, and log in by password next time", run=oneself.logout, since=2, ends=True),
+    Command("logout", "", "leave, and log in by password next time", oneself.logout, ends=True),
     Command(
-        name="quit",
-        arguments="[reason...]",
-        about="say goodbye and leave",
-        run=oneself.quit_,
+        "quit",
+        "[reason...]",
+        "say goodbye and leave",
+        oneself.quit_,
+        since=1,
         aliases=("q", "qqq", "exit", "bye", "disconnect"),
         classic=("EX",),
         mystic=("disconnect",),
@@ -380,18 +299,6 @@ _ONESELF: Final = (
     ),
 )
 
-COMMANDS: Final = (
-    Command(
-        name="help",
-        arguments="[command]",
-        about="list the commands, or explain one",
-        run=oneself.help_,
-        aliases=("h", "?"),
-        classic=("MENU",),
-        mystic=("help",),
-    ),
-    *_TALK,
-    *_PLACES,
-    *_FILES,
-    *_ONESELF,
-)
+_GROUPS: Final = {"talk": _TALK, "rooms": _ROOMS, "files": _FILES, "oneself": _ONESELF}
+
+COMMANDS: Final = (_HELP, *(replace(each, group=name) for name, rows in _GROUPS.items() for each in rows))

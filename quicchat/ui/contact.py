@@ -14,16 +14,16 @@ from typing import Final
 
 from quicchat.client.api import Chat, meet
 from quicchat.client.backoff import Backoff, is_worth_trying
-from quicchat.client.connect import Trusting
 from quicchat.client.device import device_in
 from quicchat.client.login import Identity
 from quicchat.client.memory import Memory
 from quicchat.client.memory_sqlite import open_memory
-from quicchat.client.trust import place
+from quicchat.client.trusting import Trusting, place
 from quicchat.config import ClientConfig
 from quicchat.errors import Code, LinkLost, UsageError, describe
 from quicchat.ui.outcomes import Note, Waiting
-from quicchat.ui.users import remember
+from quicchat.ui.users import last_user, remember
+from quicchat.ui.visit import Doubt
 from quicchat.wire.registry import VERSIONS
 
 #: As `client.api.meet`.
@@ -35,14 +35,6 @@ NO_SERVER: Final = 3
 _PARTING: Final = 1.0
 #: Letters of this machine's name that are told, at most.
 _NAME: Final = 32
-
-
-class Doubt(Exception):
-    """Nobody has vouched for this server yet; only a person can answer the question."""
-
-    def __init__(self, question: str) -> None:
-        self.question = question
-        super().__init__(question)
 
 
 def _silent(item: object) -> None:
@@ -72,6 +64,9 @@ class Contact:
         self._config = config
         self._agreed = agreed
         self._names = names
+        #: Whether nobody has come here from this device before.
+        self.is_first = False
+        self._forgets = False
         self._meet = meet
         self._remember = remember or self._memory
         self._trusting = Trusting(
@@ -89,7 +84,8 @@ class Contact:
         return place(self._config.host, self._config.port)
 
     def forget(self) -> None:
-        """The user is asked for next time: the token of this device is gone by his wish."""
+        """The user is asked for next time, and nothing he heard stays here: he gave up the token of this device."""
+        self._forgets = True
         remember(self._config.data, self.place, None)
 
     @asynccontextmanager
@@ -106,7 +102,11 @@ class Contact:
             finally:
                 await part(chat)
         finally:
-            await memory.close()
+            try:
+                if self._forgets:
+                    await memory.forget()
+            finally:
+                await memory.close()
 
     async def _first(self, identity: Identity, memory: Memory) -> Chat:
         """Try until it is there, if that is wanted."""
@@ -142,11 +142,12 @@ class Contact:
             await part(chat)
             raise
         if self._names:
+            self.is_first = last_user(config.data, self.place) is None
             remember(config.data, self.place, identity.user)
         return chat
 
     def _memory(self, user: str) -> Memory:
-        return open_memory(self._config.data, self.place, user)
+        return open_memory(self._config.data, self.place, user, keeps=self._config.keep)
 
     async def _doubt(self, question: str) -> bool:
         if self._agreed is not None and question in self._agreed:

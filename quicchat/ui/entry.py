@@ -8,7 +8,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Final, Protocol
 
-from quicchat.client.login import Identity
+from quicchat.client.identity import Identity
 from quicchat.config import BadSetting
 from quicchat.config.files import read_private
 from quicchat.errors import Code, Refused, UsageError
@@ -18,6 +18,9 @@ from quicchat.ui.words import user_name
 
 #: The exit code when nobody was let in.
 NOT_IN: Final = 5
+#: Letters that a person's new password has at least.
+LEAST: Final = 8
+SHORT: Final = f"The password of a new account has at least {LEAST} characters."
 
 
 class Entry(Protocol):
@@ -36,26 +39,29 @@ class Entry(Protocol):
 class Script:
     """No person is there. A name that cannot log in is signed up, in case it is only unknown."""
 
-    def __init__(self, user: str | None, password_file: Path | None, lines: Lines) -> None:
+    def __init__(
+        self, user: str | None, password_file: Path | None, lines: Lines, invitation: str | None = None
+    ) -> None:
         self._user = user
         self._file = password_file
         self._lines = lines
+        self._invitation = invitation
 
     def first(self) -> Identity:
         user = self._user if self._user is not None else self._line("the user")
         password = _from_file(self._file) if self._file is not None else self._line("the password")
-        return _identity(user, password)
+        return identity(user, password)
 
     def again(self, tried: Identity, refusal: Refused) -> Identity:
         if refusal.code is Code.AUTH_FAILED and not tried.sign_up:
-            return replace(tried, sign_up=True)
+            return replace(tried, sign_up=True, invite=self._invitation)
         match refusal.code:
             case Code.NAME_TAKEN:
                 text = f"the password of {tried.user} is wrong"
             case Code.SIGNUP_CLOSED | Code.RATE_LIMITED:
-                text = f"the name or the password is wrong, and {tried.user} cannot be signed up: {refusal.text}"
+                text = f"the name or the password is wrong, and {tried.user} cannot be signed up: {explained(refusal)}"
             case _:
-                text = refusal.text
+                text = explained(refusal)
         raise UsageError(text, NOT_IN)
 
     def agrees(self, question: str) -> bool:
@@ -80,7 +86,7 @@ class Known:
         self._script = Script(user, None, lines)
 
     def first(self) -> Identity:
-        return self._script.first() if self._user is None else Identity(user=_checked(self._user))
+        return self._script.first() if self._user is None else Identity(user=checked(self._user))
 
     def again(self, tried: Identity, refusal: Refused) -> Identity:
         if tried.password is None and refusal.code in (Code.AUTH_FAILED, Code.TOKEN_EXPIRED):
@@ -92,23 +98,35 @@ class Known:
 
 
 class Person:
-    """Asks at the terminal. `secret` asks for what must not be seen.
+    """Asks at the terminal. `secret` asks for what must not be seen, `place` is the server that he is told of.
 
     A user who is known by name is tried without a password first: this device may hold a token of his.
     """
 
     def __init__(
-        self, user: str | None, lines: Lines, say: Callable[[str], None], secret: Callable[[str], str] = getpass
+        self,
+        user: str | None,
+        lines: Lines,
+        say: Callable[[str], None],
+        secret: Callable[[str], str] = getpass,
+        *,
+        place: str = "",
+        invitation: str | None = None,
     ) -> None:
         self._user = user
         self._lines = lines
         self._say = say
         self._secret = secret
+        self._place = place
+        self._invitation = invitation
 
     def first(self) -> Identity:
-        if self._user is None:
-            return self._asked(None)
-        return Identity(user=_checked(self._user))
+        if self._user is not None:
+            return Identity(user=checked(self._user))
+        if self._place:
+            new = f"New there? Choose a name, and a password of at least {LEAST} characters."
+            self._say(f"Log in to {self._place}.\n{new}\n")
+        return self._asked(None)
 
     def again(self, tried: Identity, refusal: Refused) -> Identity:
         match refusal.code:
@@ -117,10 +135,13 @@ class Person:
             case Code.AUTH_FAILED if not tried.sign_up:
                 answer = self._answer("Wrong name or password. Try again, or create the account? [t/c] ")
                 return self._new(tried) if answer.strip().lower().startswith("c") else self._asked(None)
-            case Code.NAME_TAKEN | Code.NAME_INVALID | Code.SIGNUP_CLOSED | Code.SCHEMA | Code.AUTH_FAILED:
-                self._say(f"{visible(refusal.text)}\n")
-                return self._asked(None)
-        raise UsageError(refusal.text, NOT_IN)
+            case Code.SIGNUP_CLOSED if tried.invite is None:
+                word = self._answer(f"{visible(refusal.text)} Do you have an invitation? Its word, or Enter: ").strip()
+                return replace(tried, invite=word) if word else self._asked(None)
+        if not is_worth_another(refusal):
+            raise UsageError(explained(refusal), NOT_IN)
+        self._say(f"{visible(refusal.text)}\n")
+        return self._asked(None)
 
     def agrees(self, question: str) -> bool:
         return self._answer("\n".join(map(visible, question.split("\n")))).strip().lower() in ("y", "yes")
@@ -130,15 +151,21 @@ class Person:
         while True:
             name = user if user is not None else self._answer("User: ").strip()
             try:
-                return _identity(name, self._hidden(f"Password of {visible(name)}: ") if name else "")
+                return identity(name, self._hidden(f"Password of {visible(name)}: ") if name else "")
             except UsageError as error:
                 self._say(f"{visible(str(error))}\n")
                 user = None
 
     def _new(self, tried: Identity) -> Identity:
-        """A new account, whose password was typed twice."""
-        if self._hidden(f"New account {tried.user}; the password again: ") == tried.password:
-            return replace(tried, sign_up=True)
+        """A new account, whose password is long enough and was typed twice."""
+        password = tried.password or ""
+        while len(password) < LEAST:
+            self._say(f"{SHORT}\n")
+            password = self._hidden(f"New password of {tried.user}: ")
+            if not password:
+                return self._asked(None)
+        if self._hidden(f"New account {tried.user}; the password again: ") == password:
+            return replace(tried, password=password, sign_up=True, invite=self._invitation)
         self._say("That was another password.\n")
         return self._asked(tried.user)
 
@@ -157,15 +184,37 @@ class Person:
             raise UsageError("nobody logged in", NOT_IN) from None
 
 
-def _checked(user: str) -> str:
+def is_worth_another(refusal: Refused) -> bool:
+    """Whether another name or password may mend it."""
+    return refusal.code in (
+        Code.NAME_TAKEN,
+        Code.NAME_INVALID,
+        Code.SIGNUP_CLOSED,
+        Code.SCHEMA,
+        Code.AUTH_FAILED,
+    )
+
+
+def explained(refusal: Refused) -> str:
+    """Why nobody was let in, and when it is worth trying again where that is known."""
+    if refusal.retry_after is None:
+        return refusal.text
+    seconds = -(-refusal.retry_after // 1000)
+    wait = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    return f"{refusal.text} Try again in {wait}."
+
+
+def checked(user: str) -> str:
+    """The name as the server knows it. Raises UsageError."""
     try:
         return user_name(user.strip())
     except ValueError as error:
         raise UsageError(str(error), NOT_IN) from None
 
 
-def _identity(user: str, password: str) -> Identity:
-    name = _checked(user)
+def identity(user: str, password: str) -> Identity:
+    """Who is to be let in by this password. Raises UsageError."""
+    name = checked(user)
     if not password:
         raise UsageError(f"the password of {name} is empty", NOT_IN)
     return Identity(user=name, password=password, prove=True)

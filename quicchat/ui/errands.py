@@ -1,4 +1,4 @@
-"""One thing to do with files, then go: `quicchat send`, `get` and `files`. (spec 12-operation)
+"""One thing to do, then go: `quicchat send`, `tail`, `get` and `files`. (spec 12-operation)
 
 An errand is a device of its own: what was said while the user was away stays for the client in which he talks, and
 both may run at once. It logs in like a client, by the token that it was given the last time.
@@ -10,29 +10,31 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from quicchat.client.api import Chat
 from quicchat.client.events import Line, Moved
+from quicchat.client.events import Sent as Reach
 from quicchat.client.login import Identity
 from quicchat.client.state import State
-from quicchat.client.trust import place
+from quicchat.client.trusting import place
 from quicchat.config import ClientConfig
-from quicchat.errors import LinkLost, Refused, UsageError, describe
+from quicchat.errors import LinkLost, LocalProtocolError, Refused, UsageError, describe
 from quicchat.ui.bars import Bars
 from quicchat.ui.cargo import NO_FILE, Cargo
 from quicchat.ui.commands import COMMANDS
 from quicchat.ui.contact import NO_SERVER, Contact
 from quicchat.ui.desk import Desk
 from quicchat.ui.entry import Entry, Known, Person, Script
+from quicchat.ui.face import Printer
 from quicchat.ui.figures import share_of
-from quicchat.ui.front import Printer
-from quicchat.ui.hope import Hope, Hopeless
+from quicchat.ui.hope import Hope, Hopeless, pause
 from quicchat.ui.lines import Lines
+from quicchat.ui.logs import LOG, logged
 from quicchat.ui.outcomes import Freight, Unpacked
 from quicchat.ui.paper import Plain
 from quicchat.ui.record import Json
@@ -40,8 +42,14 @@ from quicchat.ui.render import Text
 from quicchat.ui.users import last_user
 from quicchat.ui.visible import visible
 from quicchat.ui.visit import ask, visit
-from quicchat.ui.words import Vocabulary
+from quicchat.ui.words import Vocabulary, room_name, user_name
+from quicchat.wire.chapters.messages import Message
+from quicchat.wire.names import ANNOUNCEMENTS
 
+T = TypeVar("T")
+
+#: Stands for standard input or output.
+STREAM: Final = "-"
 #: Seconds without a connection until an errand is given up, unless it is to wait.
 _PATIENCE: Final = 60.0
 #: Errands of one user that may run at once.
@@ -116,6 +124,7 @@ class Errand:
         self._job = job
         self._contact = contact
         self._reasons: dict[str, str] = {}
+        self._heard: asyncio.Queue[Message | None] | None = None
 
     async def run(self, identity: Identity) -> int:
         """Log in and do it; the exit code. Raises UsageError, Doubt, and Refused where the login failed."""
@@ -147,6 +156,38 @@ class Errand:
             raise
         return 0
 
+    def follow(self) -> asyncio.Queue[Message | None]:
+        """What is said from now on, in each room in the order of its log; None behind the last of it."""
+        self._heard = asyncio.Queue()
+        return self._heard
+
+    async def asked(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """An answer, over as many connections as it takes. Raises Refused, Hopeless, LinkLost where it is over."""
+        tries = 0
+        while True:
+            try:
+                return await ask()
+            except LinkLost:
+                if self.hope.over:
+                    raise
+                self.hope.online = False
+                await self.hope.until(lambda: self.hope.online)
+            except (LocalProtocolError, Refused) as refusal:
+                tries += 1
+                if (rest := pause(refusal, tries)) is None:
+                    raise Refused(refusal.code, refusal.text) from None
+                await asyncio.sleep(rest)
+
+    async def patiently(self, work: Coroutine[Any, Any, T]) -> T:
+        """What comes of work that waits for a connection as long as it takes. Raises Hopeless where it is too long."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda _: self.hope.news())
+        try:
+            await self.hope.until(task.done)
+            return task.result()
+        finally:
+            task.cancel()
+
     async def carried(self) -> None:
         """Wait until all files are where they go. Raises UsageError where one is not, Hopeless."""
         await self.hope.until(lambda: not self.cargo.busy)
@@ -172,10 +213,14 @@ class Errand:
                             self.cargo.moved(transfer)
                     case Line():
                         self.hope.online = event.state in ("online", "moved")
+                    case Message() if self._heard is not None:
+                        self._heard.put_nowait(event)
                 self.hope.news()
         finally:
             self.hope.over = True
             self.hope.news()
+            if self._heard is not None:
+                self._heard.put_nowait(None)
 
     def _tell(self, item: object) -> None:
         match item:
@@ -186,10 +231,23 @@ class Errand:
         self.outlet.tell(item)
 
     def _kept(self) -> str:
-        """What is here, or there, of files that are not done."""
+        """What is here, or there, of what is not done."""
         begun = [each for each in self.cargo.transfers if self.cargo.follows(each) and not each.over and each.done]
         facts = ", ".join(f"{share_of(each.done, each.size)} of {visible(each.name)}" for each in begun)
-        return f"; {facts} is kept, and the same command goes on from there" if facts else ""
+        if facts:
+            return f"; {facts} is kept, and the same command goes on from there"
+        said = any(entry.state < Reach.STORED for entry in self.desk.chat.outbox)
+        return "; what was said is kept, and goes out with the next command" if said else ""
+
+
+def addressee(word: str) -> str:
+    """A room, `@user` or `*`, as they are typed. Raises UsageError."""
+    if word == ANNOUNCEMENTS:
+        return word
+    try:
+        return f"@{user_name(word)}" if word.startswith("@") else room_name(word)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def run(config: ClientConfig, job: Job) -> int:
@@ -205,7 +263,8 @@ def run(config: ClientConfig, job: Job) -> int:
 
         try:
             job.prepare()
-            return visit(entry, lines, errand)
+            with logged(config.data / LOG):
+                return visit(entry, Person(None, lines, ask).agrees if lines.interactive else None, errand)
         finally:
             job.close()
 
@@ -214,8 +273,8 @@ def _entry(config: ClientConfig, lines: Lines) -> Entry:
     """Who finds out who logs in."""
     user = config.user if config.user is not None else last_user(config.data, place(config.host, config.port))
     if config.password_file is not None:
-        return Script(user, config.password_file, lines)
-    return Person(user, lines, ask) if lines.interactive else Known(user, lines)
+        return Script(user, config.password_file, lines, config.invitation)
+    return Person(user, lines, ask, invitation=config.invitation) if lines.interactive else Known(user, lines)
 
 
 def _outlet(config: ClientConfig, *, quiet: bool) -> Outlet:

@@ -127,7 +127,8 @@ def _addressee(desk: Desk, typed: str) -> tuple[str, bool, str]:
     """[whom or where, whether it is a user, the rest]: the room one is in, unless it begins with `@user`."""
     first, _, rest = typed.partition(" ")
     if not first.startswith("@"):
-        return desk.here, False, typed
+        user = desk.peer(desk.here)
+        return user or desk.here, user is not None, typed
     try:
         user = user_name(first)
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""One run of the plain front end: what is typed goes out, what comes is printed. (spec 12-operation)
+"""One run of the client, whatever its face: what is typed goes out, what comes is told. (spec 12-operation)
 
-One task reads what is typed, one carries it out in that order, one prints what comes. The library keeps the
+One task reads what is typed, one carries it out in that order, one tells what comes. The library keeps the
 connection; what was said while there is none waits in its outbox, on the disk.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final
 
 from quicchat.client.api import Chat
 from quicchat.client.events import Line, Moved, Progress
 from quicchat.client.events import Sent as Reach
-from quicchat.client.login import Identity
+from quicchat.client.identity import Identity
 from quicchat.client.state import State
 from quicchat.config import ClientConfig
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused, describe
@@ -23,15 +24,13 @@ from quicchat.ui.cargo import NO_FILE, Cargo, folder_of
 from quicchat.ui.contact import NO_SERVER, Contact, part
 from quicchat.ui.desk import Desk
 from quicchat.ui.entry import NOT_IN
+from quicchat.ui.face import Face
 from quicchat.ui.hope import Hope, Hopeless, pause
-from quicchat.ui.lines import Lines
 from quicchat.ui.listener import PATIENCE, Listener
-from quicchat.ui.outcomes import Denied, Done, Entered, Lost, Menu, People, Quit, Sent, Unsent
-from quicchat.ui.paper import Plain
-from quicchat.ui.record import Json
-from quicchat.ui.render import Text
-from quicchat.ui.styles import NOT_RESPONDING
-from quicchat.ui.words import Asks, Call, Choice, Parsed, Vocabulary
+from quicchat.ui.outcomes import Denied, Done, Entered, Hints, Lost, Menu, NotResponding, People, Quit, Sent, Unsent
+from quicchat.ui.reading import Reading
+from quicchat.ui.signals import signals
+from quicchat.ui.words import Asks, Call, Parsed, Vocabulary
 from quicchat.wire.chapters.messages import Message
 from quicchat.wire.names import PARROT, Room, parties
 
@@ -44,42 +43,32 @@ _ANSWER: Final = 1.0
 _USAGE: Final = 2
 
 
-class Printer(Protocol):
-    """Tells what happened, in text or JSON."""
-
-    def tell(self, item: object, state: State) -> None:
-        """Print an event or an outcome."""
-
-
 class Front:
-    """One run, from login to goodbye. `calls` replaces standard input where it is not empty."""
+    """One run, from login to goodbye. `calls` replaces what is typed where it is not empty."""
 
     def __init__(
         self,
         config: ClientConfig,
         words: Vocabulary,
-        lines: Lines,
-        sheet: Plain,
+        face: Face,
         contact: Contact,
         *,
         calls: Sequence[Call] = (),
     ) -> None:
         self._config = config
         self._words = words
-        self._lines = lines
-        self._sheet = sheet
+        self._reading = Reading(words)
+        self._face = face
         self._calls = calls
-        self._printer: Printer = Json(sheet) if config.json else Text(sheet, config.style, config.time)
         self._contact = contact
         contact.tell = self._tell
+        self._signals = signals(config, face)
         self._listener = Listener(self._tell, contact.device)
         self._chat: Chat
         self._desk: Desk | None = None
         self._cargo: Cargo
         #: Whether a person sees what happens, and answers questions.
-        self._watched = lines.interactive and not calls
-        #: A question about a command, which the next line answers.
-        self._choice: Choice | None = None
+        self._watched = face.interactive and not calls
         self._todo: asyncio.Queue[Parsed | None] = asyncio.Queue(_WAITING)
         #: Commands that were typed and have no answer yet; of them, what was said and is not yet stored.
         self._pending = 0
@@ -93,12 +82,19 @@ class Front:
 
     async def run(self, identity: Identity) -> int:
         """Log in and talk; returns the exit code. Raises UsageError, Doubt, and Refused where the login failed."""
+        return await self._face.host(self.visit(identity))
+
+    async def visit(self, identity: Identity) -> int:
+        """As `run`, where the face is there already."""
         try:
             async with self._contact.entered(identity) as chat:
-                self._sit(chat)
+                self._sit(chat, is_new=identity.sign_up or self._contact.is_first)
                 return await self._talk()
         finally:
-            self._sheet.close()
+            # A terminal that is gone needs nothing restored.
+            with contextlib.suppress(OSError):
+                await self._signals.close()
+                self._face.close()
 
     async def _talk(self) -> int:
         loop = asyncio.get_running_loop()
@@ -136,15 +132,13 @@ class Front:
         for call in self._calls:
             await self._todo.put(call)
         if not self._calls:
-            self._lines.start()
-            asks: Asks | None = None
-            while (line := await self._lines.next()) is not None:
-                self._sheet.entered()
-                parsed = self._understood(line, asks)
-                asks = parsed if isinstance(parsed, Asks) else None
-                self._sheet.hide(asks is not None and asks.hidden)
+            self._face.start()
+            while (typed := await self._face.next()) is not None:
+                self._face.entered()
+                parsed = self._reading.read(typed)
+                self._face.hide(self._reading.hides)
                 if parsed is None:
-                    self._sheet.prompt()
+                    self._face.prompt()
                     continue
                 if isinstance(parsed, Call):
                     self._pending += not parsed.command.ends
@@ -154,19 +148,13 @@ class Front:
         self._hope.end()
         await self._todo.put(None)
 
-    def _understood(self, line: str, asks: Asks | None) -> Parsed | None:
-        choice, self._choice = self._choice, None
-        if choice is not None and (call := choice.answer(line)) is not None:
-            return call
-        return self._words.parse(line) if asks is None else self._words.answered(asks, line)
-
     async def _work(self) -> int:
         """Carry out what was understood, one after the other, until there is nothing more; returns the exit code."""
         try:
             while (parsed := await self._todo.get()) is not None:
                 if not await self._carry_out(parsed):
                     break
-                self._sheet.prompt()
+                self._face.prompt()
             self._hope.ending = True
             await self._all_said()
             await self._hear_out()
@@ -180,6 +168,8 @@ class Front:
         """Whether anything may follow."""
         match parsed:
             case Call() if parsed.command.says:
+                if parsed.is_about_the_last:
+                    await self._all_said()
                 # Nobody waits for its answer: what is said is on the disk, and stays in its order.
                 await self._hope.until(lambda: len(self._saying) < _SAID)
                 self._listener.waits(parsed.cid)
@@ -189,7 +179,7 @@ class Front:
                 await asyncio.sleep(0)
                 return True
             case Call():
-                if not parsed.command.local:
+                if not (parsed.command.local or (parsed.command.kept and not self._hope.online)):
                     await self._all_said()
                 return await self._call(parsed)
             case Asks(hidden=False):
@@ -216,9 +206,12 @@ class Front:
     async def _call(self, call: Call) -> bool:
         """Have one command answered, over as many connections as it takes; False when it was the last one."""
         assert self._desk is not None
+        if call.room is None:
+            # However often it is tried, wherever one goes meanwhile.
+            call = replace(call, room=self._desk.room)
         tries = 0
         while True:
-            if not (call.command.says or call.command.ends or call.command.local):
+            if not (call.command.says or call.command.ends or call.command.local or call.command.kept):
                 await self._hope.until(lambda: self._hope.online)
             before = self._heads()
             try:
@@ -248,9 +241,8 @@ class Front:
             self._owed += PARROT in (parties(room) or ())
             # Who speaks here has read what was said before.
             self._chat.mark_read(room)
+        self._reading.done(call, outcome)
         self._tell(outcome)
-        if isinstance(outcome, Choice):
-            self._choice = outcome
         match outcome:
             case Done("dereg"):
                 self._listener.away()
@@ -266,10 +258,11 @@ class Front:
     def _denied(self, code: Code, text: str, call: Call) -> bool:
         self._pending -= 1
         self._listener.settled(call.cid, None)
+        self._reading.done(call, None)
         self._tell(Denied(code, text, call))
         if self._calls:
             self._code = _USAGE
-        if call.command.enters and self._desk is not None and not self._lines.interactive:
+        if call.command.enters and self._desk is not None and not self._face.interactive:
             # What a script says next is meant for the room that it could not enter.
             self._desk.room = ""
         return True
@@ -320,9 +313,7 @@ class Front:
         if message.sender == PARROT and message.room.startswith("@"):
             self._owed -= 1
         self._listener.message(message, asyncio.get_running_loop().time())
-        # A person sees it; of what is printed elsewhere nobody knows whether anybody reads it.
-        here = self._desk.room if self._desk is not None else ""
-        if self._lines.interactive and (message.room == here or message.room[0] in "@*"):
+        if self._face.reads(message.room):
             self._chat.mark_read(message.room, message.seq)
 
     def _line(self, line: Line) -> None:
@@ -336,7 +327,7 @@ class Front:
 
     # The connection
 
-    def _sit(self, chat: Chat) -> None:
+    def _sit(self, chat: Chat, *, is_new: bool) -> None:
         """Everything goes over this chat."""
         self._chat = chat
         folder = folder_of(self._config.downloads, chat.state.user)
@@ -348,15 +339,22 @@ class Front:
             received=self._listener.received,
             place=self._contact.place,
             announced=self._listener.announced,
+            spoke=self._listener.spoke,
+            notify=self._config.notify,
+            recent=self._listener.recent,
             asks=self._watched and not self._config.json,
         )
+        self._face.seated(self._desk)
+        self._signals.seated(self._desk)
         self._entered(again=False)
+        if is_new and self._watched:
+            self._tell(Hints())
         if self._desk.asks:
             self._tell(self._cargo.left())
         if self._config.style == "classic":
             self._tell(Menu(self._words.commands))
         if not self._calls:
-            self._sheet.prompt()
+            self._face.prompt()
 
     def _entered(self, *, again: bool) -> None:
         state = self._chat.state
@@ -380,11 +378,8 @@ class Front:
         if self._hope.ending and not self._pending:
             return self._code
         lost = self._chat.lost or LinkLost(Code.NO_ERROR)
-        if self._config.on_server_loss == "exit" and not self._config.json:
-            for line in NOT_RESPONDING:
-                self._sheet.note(line)
-        else:
-            self._tell(Lost(describe(lost.code), lost.reason, retry=False))
+        is_told = self._config.on_server_loss != "exit" or self._config.json
+        self._tell(Lost(describe(lost.code), lost.reason, retry=False) if is_told else NotResponding())
         self._count_unsent()
         return NOT_IN if lost.code >> 8 == Code.AUTH_FAILED >> 8 else NO_SERVER
 
@@ -395,4 +390,6 @@ class Front:
             self._tell(Unsent(self._pending, kept))
 
     def _tell(self, item: object) -> None:
-        self._printer.tell(item, self._desk.chat.state if self._desk is not None else State())
+        state = self._desk.chat.state if self._desk is not None else State()
+        self._face.tell(item, state)
+        self._signals.tell(item, state)

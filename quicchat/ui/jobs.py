@@ -7,9 +7,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
 from quicchat.client.files.names import safe
 from quicchat.client.files.phase import Direction
@@ -18,15 +18,12 @@ from quicchat.client.files.targets import FolderTarget, StreamTarget, Target, Wa
 from quicchat.client.files.transfer import Transfer
 from quicchat.errors import UsageError
 from quicchat.ui.cargo import NO_FILE
-from quicchat.ui.errands import Errand
+from quicchat.ui.errands import STREAM, Errand, addressee
 from quicchat.ui.files import matching, question, sources_of
 from quicchat.ui.outcomes import Files
 from quicchat.ui.picking import SHARED, pick, room_of
-from quicchat.ui.words import room_name, user_name
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
-
-#: Stands for standard input or output.
-STREAM: Final = "-"
 
 
 @dataclass(slots=True)
@@ -36,18 +33,18 @@ class Send:
     to: str
     paths: Sequence[str]
     name: str | None = None
+    caption: str = ""
     quiet: bool = False
     unpacks: bool = False
     folder: Path = field(default_factory=Path)
     _spool: IO[bytes] | None = None
 
     def __post_init__(self) -> None:
-        try:
-            self.to = f"@{user_name(self.to)}" if self.to.startswith("@") else room_name(self.to)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+        self.to = addressee(self.to)
         if self.name is not None and not self.takes_input:
-            raise UsageError("--name says what standard input is to be called: quicchat send TO - --name NAME")
+            raise UsageError("--name says what standard input is to be called: quicchat send ROOM -f - --name NAME")
+        if self.caption == STREAM:
+            raise UsageError("standard input as a caption is not supported; -f - sends it as a file")
         if not all(self.paths):
             # It would be the directory where one is, with all that is in it.
             raise UsageError("the name of a file is empty")
@@ -62,6 +59,8 @@ class Send:
         if self.takes_input:
             # Its digest is its name, so that all of it must be here before the first byte goes.
             self._spool = tempfile.NamedTemporaryFile(prefix="quicchat-")  # noqa: SIM115 - lives as long as the job
+            if sys.stdin is None:
+                raise UsageError("standard input is closed", NO_FILE)
             try:
                 shutil.copyfileobj(sys.stdin.buffer, self._spool, 1_048_576)
                 self._spool.flush()
@@ -79,7 +78,8 @@ class Send:
             for source in sources:
                 source.close()
         else:
-            await errand.cargo.send(self.to.removeprefix("@"), sources, direct=self.to.startswith("@"))
+            to, direct = self.to.removeprefix("@"), self.to.startswith("@")
+            await errand.cargo.send(to, sources, direct=direct, caption=self.caption)
         await errand.carried()
 
     def close(self) -> None:
@@ -126,7 +126,9 @@ class Fetch:
         return Path(self.out).name
 
     def prepare(self) -> None:
-        """Nothing is needed."""
+        # What people put into files a terminal would carry out.
+        if self.quiet and sys.stdout.isatty():
+            raise UsageError("-o - is for pipes, as in `-o - | less`: what a file holds could take over this terminal")
 
     async def run(self, errand: Errand) -> None:
         found = await self._found(errand)

@@ -53,6 +53,17 @@ class Lines:
         self._data = self._data[end + 1 :]
         return _text(b"".join(pieces))
 
+    def forget(self) -> None:
+        """Nobody is to get what was typed so far on a terminal, and not yet read by anybody."""
+        if not self.interactive or self._descriptor is None:
+            return
+        self._data = b""
+        try:
+            import termios
+        except ImportError:
+            return
+        termios.tcflush(self._descriptor, termios.TCIFLUSH)
+
     def start(self) -> None:
         """Read ahead, in a thread of its own, for `next` in this loop."""
         loop = asyncio.get_running_loop()

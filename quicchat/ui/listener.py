@@ -12,6 +12,7 @@ from quicchat.client.events import Progress
 from quicchat.client.events import Sent as Reach
 from quicchat.errors import LinkLost, LocalProtocolError, Refused
 from quicchat.ui.outcomes import Heard, Late, Reached, Sent
+from quicchat.ui.recent import Recent
 from quicchat.wire.chapters.messages import SAID, Kind, Message, Posted, Recipient, Window
 from quicchat.wire.names import Room, User, parties
 
@@ -38,6 +39,10 @@ class Listener:
         self.received: dict[tuple[str, int | None, int], int] = {}
         #: The rooms in which files of a name were announced.
         self.announced: dict[str, set[str]] = {}
+        #: Who spoke in a room, the last one last.
+        self.spoke: dict[str, dict[str, None]] = {}
+        #: What was said last in each room.
+        self.recent = Recent()
         #: Messages that somebody waits to see stored, and what is known of those that are.
         self._waited: set[bytes] = set()
         self._posted: dict[bytes, Posted] = {}
@@ -98,6 +103,11 @@ class Listener:
         _remember(self.received, (message.room, message.epoch, message.seq), received)
         for _, _, _, name, _ in message.attachments or () if message.kind is Kind.FILE else ():
             _remember(self.announced, name, self.announced.get(name, set()) | {message.room})
+        self.recent.heard(message)
+        if message.kind in SAID:
+            spoke = self.spoke.setdefault(message.room, {})
+            spoke.pop(message.sender, None)
+            spoke[message.sender] = None
         own = message.cid in self._waited or message.cid in self._posted or message.cid in self._ours
         own = own or message.device == self._device
         self._last[message.room] = message.seq

@@ -23,11 +23,11 @@ def attached(message: Message) -> str:
     files = message.attachments or ()
     shown = [f"{called(name, kind)} ({size_of(size)})" for _, size, kind, name, _ in files[:_NAMED]]
     more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-    said = _caption(message)
+    said = caption(message)
     return ", ".join(shown) + more + (f' "{said}"' if said else "")
 
 
-def _caption(message: Message) -> str:
+def caption(message: Message) -> str:
     """What was said besides; a line for each file stands there for those who know no files."""
     lines = [line.strip() for line in (message.text or "").split("\n")]
     names = {"", *(name for *_, name, _ in message.attachments or ())}

@@ -8,17 +8,23 @@ from collections.abc import Awaitable, Callable
 from quicchat.client.events import Sent
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
 from quicchat.ui.desk import Desk
+from quicchat.ui.entry import LEAST
 from quicchat.ui.outcomes import Devices, Done, Help, Outcome, People, Quit, Rtt, Shown, Status
 from quicchat.ui.words import Call
 from quicchat.wire.chapters.presence import Show
 
 
 async def help_(desk: Desk, call: Call) -> Outcome:
+    words = desk.words
     wanted = (call.get("command") or "").removeprefix("/").lower()
-    found = [each for each in desk.words.commands if not wanted or wanted in (each.name, *each.aliases)]
+    if not wanted:
+        return Help(words.commands, words.style)
+    found = words.called(wanted)
     if not found:
-        raise Refused(Code.UNSUPPORTED, f"There is no command /{wanted}.")
-    return Help(found, desk.words.style)
+        near = words.near(wanted)
+        hint = f"did you mean /help {near}?" if near else "/help lists them"
+        raise Refused(Code.UNSUPPORTED, f"There is no command /{wanted}; {hint}")
+    return Help(found, words.style, single=True)
 
 
 async def users(desk: Desk, call: Call) -> Outcome:
@@ -92,6 +98,8 @@ def ignore(on: bool) -> Callable[[Desk, Call], Awaitable[Outcome]]:
 async def password(desk: Desk, call: Call) -> Outcome:
     if call["new"] != call["again"]:
         raise Refused(Code.SCHEMA, "The new password was typed in two ways; nothing was changed.")
+    if len(call["new"]) < LEAST:
+        raise Refused(Code.SCHEMA, f"A password has at least {LEAST} characters; nothing was changed.")
     await desk.chat.account.change_password(call["current"], call["new"])
     return Done("password")
 

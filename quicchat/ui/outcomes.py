@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import TYPE_CHECKING
 
 from quicchat.client.events import Progress
-from quicchat.client.files.api import Listed
 from quicchat.client.state import Person
 from quicchat.errors import Code
 from quicchat.ui.words import Call, Choice, Command
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Message, Posted
 from quicchat.wire.chapters.presence import Show
 from quicchat.wire.chapters.rooms import Rank
 
+if TYPE_CHECKING:
+    from quicchat.client.files.api import Listed
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message is in the log. `user` is set for a direct one."""
+    """A message is in the log. `user` is set for a direct one.
+
+    `answers` is the message [place, sender] that it answers where the person left the choice to us.
+    """
 
     posted: Posted
     user: str | None = None
+    answers: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +199,14 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A command that has no answer of its own was carried out: which, and on what."""
+    """A command that has no answer of its own was carried out: which, and on what.
+
+    `chosen` is the message [place, sender] that it is about where the person left the choice to us.
+    """
 
     command: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    chosen: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +252,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """The commands to explain, of one style; `style` says which words it knows."""
+    """The commands to list, of one style, or where one was named, those of that name to explain.
+
+    `style` says which words it knows.
+    """
 
     commands: Sequence[Command]
     style: str
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +304,16 @@ class Lost:
     code: str
     reason: str
     retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotResponding:
+    """The server is gone, and nobody waits for it (R4.16)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Somebody is here for the first time: a few lines that help him on."""
 
 
 @dataclass(frozen=True, slots=True)

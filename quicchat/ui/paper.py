@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import unicodedata
 from collections.abc import Iterator
 from typing import Final, TextIO
+
+from quicchat.ui.visible import columns
 
 PROMPT: Final = "> "
 
@@ -43,6 +44,9 @@ class Plain:
     def hide(self, hidden: bool) -> None:
         """Whether what is typed next must not be seen."""
 
+    def ring(self, sequence: str) -> None:
+        """Have the terminal carry out an escape sequence that moves nothing; there is none."""
+
     def close(self) -> None:
         """Nothing more will be typed."""
 
@@ -73,6 +77,10 @@ class Terminal(Plain):
         if hidden is not self._is_hidden:
             self._is_hidden = hidden
             _echo(not hidden)
+
+    def ring(self, sequence: str) -> None:
+        self._out.write(sequence)
+        self._out.flush()
 
     def close(self) -> None:
         self.hide(False)
@@ -115,18 +123,15 @@ def _echo(on: bool) -> None:
 def rows(line: str, width: int) -> Iterator[str]:
     """The line, cut so that no piece reaches the last column, where terminals differ."""
     room = max(2, width - 1)
+    if line.isascii():
+        yield from (line[at : at + room] for at in range(0, max(1, len(line)), room))
+        return
     row, used = "", 0
     for letter in line:
-        wide = _columns(letter)
+        wide = columns(letter)
         if used + wide > room:
             yield row
             row, used = "", 0
         row += letter
         used += wide
     yield row
-
-
-def _columns(letter: str) -> int:
-    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from quicchat.client.files.api import Listed
 from quicchat.client.files.archive import SUFFIX
 from quicchat.errors import Code, Refused
 from quicchat.ui.desk import Desk
 from quicchat.ui.figures import size_of
 from quicchat.ui.visible import visible
 from quicchat.ui.words import room_name, user_name
+from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
 from quicchat.wire.chapters.messages import DIRECTORY
 from quicchat.wire.names import Room, User, parties
+
+if TYPE_CHECKING:
+    from quicchat.client.files.api import Listed
 
 #: How the folder of the server is called where a room could stand.
 SHARED: Final = "shared"

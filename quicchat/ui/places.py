@@ -22,6 +22,11 @@ async def join(desk: Desk, call: Call) -> Outcome:
     return Here(room, state.topic or "", state.members)
 
 
+async def query(desk: Desk, call: Call) -> Outcome:
+    desk.room = desk.log(f"@{call['user']}")
+    return Here(desk.room)
+
+
 async def create(desk: Desk, call: Call) -> Outcome:
     state = await desk.chat.create(call["room"], topic=call.get("topic"))
     desk.room = state.room
@@ -42,6 +47,10 @@ async def create_group(desk: Desk, call: Call) -> Outcome:
 
 async def leave(desk: Desk, call: Call) -> Outcome:
     room = call.get("room") or desk.here
+    if room.startswith("@"):
+        # A conversation has no members who could leave; one only turns to something else.
+        desk.room = GENERAL
+        return Here(GENERAL)
     await desk.chat.leave(room)
     if room == desk.room:
         desk.room = GENERAL

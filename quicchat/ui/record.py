@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from quicchat.client.events import Line, Reset
-from quicchat.client.files.api import Listed
 from quicchat.client.state import State
+from quicchat.ui.notices import Notice
 from quicchat.ui.outcomes import (
     Denied,
     Devices,
@@ -27,9 +27,11 @@ from quicchat.ui.outcomes import (
     Heard,
     Help,
     Here,
+    Hints,
     Lost,
     Members,
     Note,
+    NotResponding,
     Past,
     People,
     Reached,
@@ -46,11 +48,14 @@ from quicchat.ui.outcomes import (
     Unsent,
     Waiting,
 )
-from quicchat.ui.words import Asks, Choice, Unclear
+from quicchat.ui.words import Asks, Choice, Command, Unclear
 from quicchat.wire.chapters.messages import ReceiptEvent
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Tick, Typing
 from quicchat.wire.chapters.rooms import Invite, RoomState
 from quicchat.wire.chapters.session import Bye, Goaway
+
+if TYPE_CHECKING:
+    from quicchat.client.files.api import Listed
 
 _MESSAGE: Final = (
     *("room", "epoch", "seq", "cid", "from", "kind", "text", "sent", "stored", "received"),
@@ -99,7 +104,9 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "lost": ("code", "reason", "retry"),
     "waiting": ("server", "reason"),
     "unsent": ("lines", "kept"),
-    "notice": ("text",),
+    "notice": ("text", "room", "count"),
+    "gone": (),
+    "hints": (),
 }
 
 
@@ -160,7 +167,7 @@ def _event(item: object) -> _Row | None:
         case RoomState():
             return "here", (item.room, item.topic, item.members)
         case Bye() | Goaway():
-            return "notice", (item.reason or "the server says goodbye",)
+            return "notice", (item.reason or "the server says goodbye", None, 1)
     return None
 
 
@@ -214,7 +221,7 @@ def _listed(item: object) -> _Row | None:
             where = (item.user, item.place, item.version, item.session)
             return "status", (*where, None if item.rtt is None else round(item.rtt * 1000, 3), item.outbox)
         case Help():
-            return "help", ([{"usage": each.usage, "about": each.about} for each in item.commands],)
+            return "help", ([_command(each) for each in item.commands],)
     return None
 
 
@@ -286,7 +293,13 @@ def _fact(item: object) -> _Row | None:
         case Unsent(count, kept):
             return "unsent", (count, kept)
         case Note(text):
-            return "notice", (text,)
+            return "notice", (text, None, 1)
+        case Notice():
+            return "notice", (item.line, item.room, item.count)
+        case NotResponding():
+            return "gone", ()
+        case Hints():
+            return "hints", ()
     return None
 
 
@@ -299,6 +312,12 @@ def _message(heard: Heard) -> tuple[Any, ...]:
     files = [(file.hex(), *rest) for file, *rest in message.attachments or ()]
     attached = _rows(files, "file", "size", "media_type", "name", "modified") or None
     return (*where, *what, message.sent, message.ts, heard.received, *about, rank, attached)
+
+
+def _command(each: Command) -> dict[str, Any]:
+    rank = None if each.rank is None else each.rank.name.lower()
+    what = {"usage": each.usage, "about": each.about, "name": each.name, "group": each.group, "rank": rank}
+    return {**what, "words": each.words("default"), "since": each.since}
 
 
 def _person(item: People, user: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from quicchat.client import events
 from quicchat.client.events import Line, Progress, Reset
 from quicchat.client.state import State
 from quicchat.ui import manifest, tables
+from quicchat.ui.help import commands
 from quicchat.ui.outcomes import (
     Denied,
     Devices,
@@ -24,11 +25,13 @@ from quicchat.ui.outcomes import (
     Heard,
     Help,
     Here,
+    Hints,
     Late,
     Lost,
     Members,
     Menu,
     Note,
+    NotResponding,
     Past,
     People,
     Reached,
@@ -45,7 +48,8 @@ from quicchat.ui.outcomes import (
     Unsent,
     Waiting,
 )
-from quicchat.ui.styles import STYLES
+from quicchat.ui.picking import place_of
+from quicchat.ui.styles import HINTS, NOT_RESPONDING, STYLES
 from quicchat.ui.tables import SHOWS
 from quicchat.ui.visible import visible
 from quicchat.ui.words import Asks, Choice, Style, Unclear
@@ -99,6 +103,9 @@ class Text:
                 self._reached(item)
             case Entered() | Lost() | Waiting() | Unsent() | Denied() | Unclear() | Asks() | Choice() | Note() | Menu():
                 self._noted(item)
+            case NotResponding() | Hints():
+                for line in NOT_RESPONDING if isinstance(item, NotResponding) else HINTS[self._style]:
+                    self._paper.note(line)
             case Freight() | Transfers() | Unpacked() | Unfinished():
                 self._carried(item)
             case Line(state="moved"):
@@ -137,6 +144,8 @@ class Text:
         late = f"late.{place}"
         name = late if heard.late and late in self._templates else f"{_SPEECH.get(message.kind, 'notice')}.{place}"
         template = self._templates.get(name) or self._templates[f"text.{place}"]
+        if message.kind is Kind.EMOTE and name == late:
+            values = values | {"text": f"* {values['text']}"}
         if message.kind is not Kind.CODE:
             self._paper.show(template.format_map(values))
             return
@@ -177,6 +186,8 @@ class Text:
             name = "offline"
         name = f"stored.{'room' if name == 'general' else name}"
         self._note(name, user=sent.user or posted.room, stored=self._time(posted.ts))
+        if sent.answers is not None:
+            self._note("answers", seq=str(sent.answers[0]), sender=sent.answers[1])
 
     def _reached(self, item: Reached) -> None:
         """How far a direct message has come; of a room's it would be a line for each member."""
@@ -189,12 +200,16 @@ class Text:
 
     def _result(self, item: object) -> None:
         match item:
+            case Here(room=room) if room.startswith("@"):
+                self._note("here.direct", user=place_of(room, self._user).removeprefix("@"))
             case Here():
                 self._note("here.topic" if item.topic else "here", room=item.room, topic=item.topic)
             case Gone():
                 self._note("gone", room=item.room, now=item.now)
             case Shown(show):
                 self._note("shown", show=SHOWS[show])
+            case Done(chosen=(_, sender)):
+                self._note(f"done.{item.command}.last", **item.facts, sender=sender)
             case Done():
                 self._note(f"done.{item.command}", **item.facts)
             case Echoed(text):
@@ -227,7 +242,7 @@ class Text:
             case Status():
                 self._lines(tables.status(item))
             case Help():
-                self._lines(tables.commands(item))
+                self._lines(commands(item))
 
     def _past(self, heard: Heard) -> str:
         message = heard.message
@@ -270,7 +285,9 @@ class Text:
             case Unsent(count, kept):
                 self._note("unsent.kept" if kept else "unsent", count=f"{count} line{'' if count == 1 else 's'}")
             case Denied():
-                self._note("denied", text=item.text)
+                # Several lines may be on their way; in the other styles the words are given.
+                is_named = self._style == "default" and item.call.command.name != "say"
+                self._note("denied", what=f"/{item.call.command.name} " if is_named else "", text=item.text)
             case Unclear(text):
                 self._note("unclear", text=text)
             case Asks() | Choice():

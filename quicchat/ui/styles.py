@@ -46,7 +46,7 @@ _DEFAULT: Final[Templates] = {
     "waiting": "-- {place} is not there yet ({reason}); trying again and again",
     "unsent": "-- not sent: {count}",
     "unsent.kept": "-- not sent: {count}; what was said is kept for the next time",
-    "denied": "-- refused: {text}",
+    "denied": "-- {what}refused: {text}",
     "unclear": "-- {text}",
     "asks": "-- {text}",
     "menu": "-- {text}",
@@ -59,6 +59,7 @@ _DEFAULT: Final[Templates] = {
     "invited": "-- {user} invites you to {room}",
     "reset": "-- {room} was begun anew",
     "here": "-- you are in {room} now",
+    "here.direct": "-- what you type goes to {user} now",
     "here.topic": "-- you are in {room} now: {topic}",
     "gone": "-- you left {room}; you are in {now} now",
     "stored.direct": "-- sent to {user}",
@@ -75,6 +76,11 @@ _DEFAULT: Final[Templates] = {
     "done.retract": "",
     "done.react": "",
     "done.pin": "",
+    "done.edit.last": "-- #{seq} is corrected",
+    "done.retract.last": "-- #{seq} is taken back",
+    "done.react.last": "-- you react to #{seq} of {sender}",
+    "done.pin.last": "-- #{seq} of {sender} is pinned",
+    "answers": "-- you answer #{seq} of {sender}",
     "done.topic": "",
     "done.typing": "",
     "done.read": "",
@@ -93,6 +99,8 @@ _DEFAULT: Final[Templates] = {
     "done.revoke": "-- session {session} is ended",
     "done.ignore": "-- you hear nothing more of {user}",
     "done.unignore": "-- you hear {user} again",
+    "done.notify": "-- {room}: {what}",
+    "done.dnd": "-- do not disturb: {what}",
     "done.password": "-- the password is changed",
     "done.pause": "",
     "done.resume": "-- {name} goes on",
@@ -122,9 +130,9 @@ _DEFAULT: Final[Templates] = {
 
 _MYSTIC: Final[Templates] = {
     **{name: template.replace("-- ", "[SERVER] ", 1) for name, template in _DEFAULT.items()},
-    "text.general": "[GLOBAL] {user}: {text}",
-    "text.room": "[{room}] {user}: {text}",
-    "text.direct": "[PM] {user}: {text}",
+    "text.general": "[GLOBAL] {user}{re}: {text}",
+    "text.room": "[{room}] {user}{re}: {text}",
+    "text.direct": "[PM] {user}{re}: {text}",
     "text.broadcast": "[BROADCAST] {user}: {text}",
     "emote.general": "[GLOBAL] {user}: * {text}",
     "emote.room": "[{room}] {user}: * {text}",
@@ -144,10 +152,19 @@ _MYSTIC: Final[Templates] = {
 _CLASSIC: Final[Templates] = {
     **_DEFAULT,
     **{name: f"[{template.removeprefix('-- ')}]" for name, template in _DEFAULT.items() if template.startswith("-- ")},
-    "text.general": "Group Chat {user}:  {text}",
-    "text.room": "[{room}] {user}: {text}",
-    "text.direct": "{user}: {text}",
+    "text.general": "Group Chat {user}{re}:  {text}",
+    "text.room": "[{room}] {user}{re}: {text}",
+    "text.direct": "{user}{re}: {text}",
     "text.broadcast": "Group Chat {user}:  {text}",
+    "emote.general": "Group Chat {user}:  * {text}",
+    "emote.room": "[{room}] {user}: * {text}",
+    "emote.direct": "{user}: * {text}",
+    "notice.general": "Group Chat {user}:  {text}",
+    "notice.room": "[{room}] {user}: {text}",
+    "edit": "[{room}] {user} corrects #{ref}: {text}",
+    "retract": "[{room}] {user} takes #{ref} back",
+    "react": "[{room}] {user} reacts to #{ref}: {text}",
+    "pin": "[{room}] {user} pins #{ref}",
     "file.general": "Group Chat {user}:  sends {files}: /get {get}",
     "file.room": "[{room}] {user}: sends {files}: /get {get}",
     "file.direct": "{user}: sends {files}: /get {get}",
@@ -176,6 +193,17 @@ _CLASSIC: Final[Templates] = {
 }
 
 STYLES: Final[Mapping[str, Templates]] = {"default": _DEFAULT, "mystic": _MYSTIC, "classic": _CLASSIC}
+
+#: What somebody is told who has just signed up, or is the first here on his device.
+HINTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "default": (
+        "-- What you type goes to everybody in the room you are in, general at first.",
+        "-- /msg USER TEXT speaks to one, /rooms lists the rooms, /join ROOM enters one, /send FILE sends a file.",
+        "-- /help lists all commands, /quit leaves. What comes while you are away waits for you.",
+    ),
+    "mystic": (),
+    "classic": (),
+}
 
 #: What --on-server-loss exit prints, in every style (R4.16).
 NOT_RESPONDING: Final = ("[Server not responding]", "[Exiting]")

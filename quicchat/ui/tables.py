@@ -9,16 +9,13 @@ from typing import Final
 from quicchat.client.state import Person
 from quicchat.ui.figures import rate_of, share_of, size_of, span_of
 from quicchat.ui.manifest import called
-from quicchat.ui.outcomes import Devices, Files, Help, Members, Menu, Receipts, Rooms, Status, Transfers, Unread
+from quicchat.ui.outcomes import Devices, Files, Members, Menu, Receipts, Rooms, Status, Transfers, Unread
 from quicchat.ui.visible import visible
-from quicchat.ui.words import Command
 from quicchat.wire.chapters.files import Standing
 from quicchat.wire.chapters.presence import Show
 from quicchat.wire.chapters.rooms import Rank
 
 SHOWS: Final = {Show.OFFLINE: "offline", Show.ONLINE: "online", Show.AWAY: "away", Show.BUSY: "busy"}
-#: A rank as help names those who have it.
-_THOSE: Final = {Rank.MODERATOR: "moderators", Rank.OWNER: "owners"}
 _STANDINGS: Final = {Standing.WHOLE: "", Standing.COMING: "still coming", Standing.CHANGING: "changing"}
 #: Where a file comes from that nobody sent.
 SHARED: Final = "shared"
@@ -111,15 +108,3 @@ def plain_words(menu: Menu) -> Iterator[str]:
     for each in menu.commands:
         needed = f" {each.arguments}" if each.arguments.startswith("<") else ""
         yield from (f"{word}{needed}" for word in each.classic)
-
-
-def commands(item: Help) -> Iterator[str]:
-    return (_explained(each, item.style) for each in item.commands)
-
-
-def _explained(command: Command, style: str) -> str:
-    words = {"classic": command.classic, "mystic": tuple(f"mystic {word}" for word in command.mystic)}
-    others = [*(f"/{word}" for word in command.aliases), *words.get(style, ())]
-    those = f"; for {_THOSE[command.rank]}" if command.rank in _THOSE else ""
-    usage = f"/{command.name}" if command.hidden else command.usage
-    return f"{usage:<24} {command.about}{those}" + (f" (also {', '.join(others)})" if others else "")

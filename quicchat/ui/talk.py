@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
-from quicchat.errors import Code, Refused
+from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
 from quicchat.ui.desk import Desk
 from quicchat.ui.outcomes import Done, Echoed, Found, Outcome, Past, Sent
 from quicchat.ui.words import Call, Span
-from quicchat.wire.chapters.messages import Kind
+from quicchat.wire.chapters.messages import Kind, Window
 from quicchat.wire.names import ANNOUNCEMENTS
 
 #: Events that /history shows unless told otherwise, and messages that /search does.
@@ -17,7 +18,7 @@ _EVENTS: Final = 20
 
 async def say(desk: Desk, call: Call) -> Outcome:
     text = call["text"]
-    return Sent(await desk.chat.post(desk.here, text, mentions=desk.named(text), cid=call.cid))
+    return await _post(desk, desk.here, call, mentions=desk.named(text))
 
 
 async def public(desk: Desk, call: Call) -> Outcome:
@@ -29,44 +30,71 @@ async def public(desk: Desk, call: Call) -> Outcome:
 
 
 async def me(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.post(desk.here, call["text"], kind=Kind.EMOTE, cid=call.cid))
+    return await _post(desk, desk.here, call, kind=Kind.EMOTE)
 
 
 async def code(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.post(desk.here, call["text"], kind=Kind.CODE, cid=call.cid))
+    return await _post(desk, desk.here, call, kind=Kind.CODE)
 
 
 async def reply(desk: Desk, call: Call) -> Outcome:
-    text, seq = call["text"], int(call["seq"])
-    return Sent(await desk.chat.post(desk.here, text, reply=seq, mentions=desk.named(text), cid=call.cid))
+    # Whoever moves to another room meanwhile means the one where it was typed.
+    room, text = desk.here, call["text"]
+    seq, sender = await desk.meant(call, room, own=False)
+    sent = await _post(desk, room, call, reply=seq, mentions=desk.named(text))
+    return replace(sent, answers=(seq, sender) if sender else None)
 
 
 async def msg(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.tell(call["user"], call["text"], cid=call.cid), call["user"])
+    return await _post(desk, desk.log(f"@{call['user']}"), call)
 
 
 async def broadcast(desk: Desk, call: Call) -> Outcome:
-    return Sent(await desk.chat.post(ANNOUNCEMENTS, call["text"], cid=call.cid))
+    return await _post(desk, ANNOUNCEMENTS, call)
+
+
+async def _post(desk: Desk, room: str, call: Call, **how: Any) -> Sent:
+    """Say the text of a call; to one user by his name, for there may be no conversation yet."""
+    user = desk.peer(room)
+    say, to = (desk.chat.tell, user) if user is not None else (desk.chat.post, room)
+    posted = await say(to, call["text"], cid=call.cid, **how)
+    # It is the last that was said there, whether or not it has come back yet.
+    desk.recent.said(posted.room, posted.seq, desk.chat.state.user)
+    return Sent(posted, user)
 
 
 async def edit(desk: Desk, call: Call) -> Outcome:
-    await desk.chat.edit(desk.here, int(call["seq"]), call["text"], cid=call.cid)
-    return Done("edit", {"seq": call["seq"], "room": desk.here})
+    room = desk.here
+    seq, sender = await desk.meant(call, room, own=True)
+    await desk.chat.edit(room, seq, call["text"], cid=call.cid)
+    return _done("edit", room, seq, sender)
 
 
 async def retract(desk: Desk, call: Call) -> Outcome:
-    await desk.chat.retract(desk.here, int(call["seq"]), cid=call.cid)
-    return Done("retract", {"seq": call["seq"], "room": desk.here})
+    room = desk.here
+    seq, sender = await desk.meant(call, room, own=True)
+    await desk.chat.retract(room, seq, cid=call.cid)
+    desk.recent.gone(room, [seq])
+    return _done("retract", room, seq, sender)
 
 
 async def react(desk: Desk, call: Call) -> Outcome:
-    await desk.chat.react(desk.here, int(call["seq"]), call["emoji"], cid=call.cid)
-    return Done("react", {"seq": call["seq"], "room": desk.here})
+    room = desk.here
+    seq, sender = await desk.meant(call, room, own=False)
+    await desk.chat.react(room, seq, call["emoji"], cid=call.cid)
+    return _done("react", room, seq, sender)
 
 
 async def pin(desk: Desk, call: Call) -> Outcome:
-    await desk.chat.pin(desk.here, int(call["seq"]), cid=call.cid)
-    return Done("pin", {"seq": call["seq"], "room": desk.here})
+    room = desk.here
+    seq, sender = await desk.meant(call, room, own=None)
+    await desk.chat.pin(room, seq, cid=call.cid)
+    return _done("pin", room, seq, sender)
+
+
+def _done(command: str, room: str, seq: int, sender: str) -> Done:
+    """Whoever gave no place is told which message it was."""
+    return Done(command, {"seq": str(seq), "room": room}, (seq, sender) if sender else None)
 
 
 async def typing(desk: Desk, call: Call) -> Outcome:
@@ -79,12 +107,22 @@ async def history(desk: Desk, call: Call) -> Outcome:
     span = Span.of(call.get("past") or "")
     room = desk.log(span.where)
     limit = span.count or _EVENTS
-    events = await desk.chat.history(room, window=span.window, anchor=span.anchor, limit=limit)
+    try:
+        events = await desk.chat.history(room, window=span.window, anchor=span.anchor, limit=limit)
+    except (LinkLost, LocalProtocolError):
+        if span.window not in (Window.LATEST, Window.BEFORE):
+            raise
+        events = await desk.chat.past(room, span.anchor, limit)
     return Past(room, desk.heard(events))
 
 
 async def search(desk: Desk, call: Call) -> Outcome:
-    return Found(call["words"], desk.heard(await desk.chat.search(call["words"], limit=_EVENTS)))
+    words = call["words"]
+    try:
+        events = await desk.chat.search(words, limit=_EVENTS)
+    except (LinkLost, LocalProtocolError):
+        events = await desk.chat.search_here(words, limit=_EVENTS)
+    return Found(words, desk.heard(events))
 
 
 async def echo(desk: Desk, call: Call) -> Outcome:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 from difflib import get_close_matches
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import LONGEST, Window
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import ROOM_NAME_PATTERN, USER_PATTERN
 
 Style = Literal["default", "mystic", "classic"]
+#: What is announced of a room.
+Level = Literal["all", "mentions", "none"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 #: Longest text of a message, in UTF-8 bytes (protocol §7.11).
 TEXT_BYTES: Final = LONGEST
@@ -25,31 +29,34 @@ _MYSTIC: Final = "mystic"
 _USER: Final = re.compile(USER_PATTERN)
 _ROOM: Final = re.compile(ROOM_NAME_PATTERN)
 _SEQ: Final = re.compile(r"#?([1-9][0-9]{0,15})")
+_MARKED: Final = re.compile(r"#-?[0-9]+")
 _WINDOWS: Final = {"before": Window.BEFORE, "after": Window.AFTER, "around": Window.AROUND}
 #: What the ranks of a room are called.
 RANKS: Final = {rank.name.lower(): rank for rank in Rank}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Command:
     """One row of the command table.
 
     `arguments` is what help shows and the parser goes by: `<name>` is one word, `<name...>` the rest of the line,
     brackets make it optional. What is called `user`, `room`, `text`, `seq` (the place of a message, `#12`) and so on
-    is checked as such.
-    `aliases` are further slash words; `classic` and `mystic` the plain words that these styles know. `run` gets
-    the front end's desk and the call, and returns an outcome.
+    is checked as such; `[seq]` before others takes a word only if it looks like `#12`. `aliases` are further slash
+    words; `classic` and `mystic` the plain words of these styles. `run` gets the desk and the call: an outcome.
     """
 
     name: str
+    arguments: str
     about: str
     run: Callable[[Any, Call], Awaitable[Any]]
-    arguments: str = ""
+    _: KW_ONLY
+    #: Under which heading help lists it.
+    group: str = ""
     aliases: tuple[str, ...] = ()
     classic: tuple[str, ...] = ()
     mystic: tuple[str, ...] = ()
     #: The protocol version that it needs.
-    since: int = 1
+    since: int = 2
     #: The only style that has it; None for all.
     only: Style | None = None
     #: Whether it changes the room that plain text goes to.
@@ -66,11 +73,23 @@ class Command:
     ends: bool = False
     #: It asks the server for nothing: it is carried out at once, and without a connection, too.
     local: bool = False
+    #: Without a connection it is answered from what this device keeps.
+    kept: bool = False
 
     @property
     def usage(self) -> str:
         """How it is typed."""
-        return f"/{self.name} {self.arguments}".rstrip()
+        return f"/{self.name} {'' if self.hidden else self.arguments}".rstrip()
+
+    @property
+    def slots(self) -> list[str]:
+        """What its arguments are called."""
+        return [slot.strip("<>[].").lower() for slot in self.arguments.split()]
+
+    def words(self, style: str) -> list[str]:
+        """Its other words, as they are typed in a style."""
+        plain = {"classic": self.classic, "mystic": tuple(f"mystic {word}" for word in self.mystic)}
+        return [*(f"/{word}" for word in self.aliases), *plain.get(style, ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,8 @@ class Call:
     given: Mapping[str, str] = field(default_factory=dict)
     cid: bytes = b""
     line: str = ""
+    #: The room that it is for; None for the one in which one is by then.
+    room: str | None = None
 
     def __getitem__(self, name: str) -> str:
         return self.given[name]
@@ -88,6 +109,11 @@ class Call:
     def get(self, name: str) -> str | None:
         """An argument that may be left out."""
         return self.given.get(name)
+
+    @property
+    def is_about_the_last(self) -> bool:
+        """Whether it is about a message that was not named: the last one that fits."""
+        return "[seq]" in self.command.arguments and "seq" not in self.given
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +186,16 @@ class Vocabulary:
             return self._call(command, word, rest, line)
         return self._said(line)
 
+    def called(self, word: str) -> list[Command]:
+        """The commands that a word names behind a slash, or in this style without one."""
+        mystic = word.removeprefix(f"{_MYSTIC} ") if word.startswith(f"{_MYSTIC} ") or self.style == _MYSTIC else ""
+        found = [self._slash.get(word), self._classic.get(word), self._mystic.get(mystic)]
+        return [each for each in dict.fromkeys(found) if each is not None]
+
+    def near(self, word: str) -> str | None:
+        """The slash word that is most like this one."""
+        return next(iter(get_close_matches(word.lower(), self._slash, 1)), None)
+
     def answered(self, asks: Asks, line: str) -> Parsed | None:
         """The line that follows a question: what was missing, unless it is another command."""
         command = asks.call.command
@@ -170,6 +206,22 @@ class Vocabulary:
             return self.parse(line)
         return self._call(command, command.name, f"{asks.begun} {line}", line)
 
+    def begun(self, line: str) -> tuple[Command, str] | None:
+        """The command whose words a line begins with, and what stands behind them; None before the blank there."""
+        word, rest = _first_word(line)
+        found: Command | None = None
+        if word.lower() in (f"/{_MYSTIC}", *((_MYSTIC,) if self.style == _MYSTIC else ())):
+            first, others = _first_word(rest)
+            second, more = _first_word(others)
+            for name, left in ((f"{first} {second}", more), (first, others)):
+                if found is None and (found := self._mystic.get(name.lower())) is not None:
+                    rest = left
+        elif word.startswith("/") and not word.startswith("//"):
+            found = self._slash.get(word[1:].lower())
+        else:
+            found = self._classic.get(word.lower())
+        return (found, rest) if found is not None and (rest or line[-1].isspace()) else None
+
     def _said(self, text: str) -> Parsed:
         return self._call(self._slash["say"], "", text, text)
 
@@ -178,8 +230,8 @@ class Vocabulary:
             return self._of_mystic(rest, line)
         command = self._slash.get(word.lower())
         if command is None:
-            near = get_close_matches(word.lower(), self._slash, 1)
-            hint = f"did you mean /{near[0]}?" if near else "/help lists all; //text sends text that begins with /"
+            near = self.near(word)
+            hint = f"did you mean /{near}?" if near else "/help lists all; //text sends text that begins with /"
             return Unclear(f"/{word} is no command; {hint}", line)
         return self._call(command, f"/{word}", rest, line)
 
@@ -195,7 +247,7 @@ class Vocabulary:
 
     def _told(self, asks: Asks, line: str) -> Parsed:
         """One more thing that nobody must see; an empty line ends it."""
-        slots = _names(asks.call.command)
+        slots = asks.call.command.slots
         given = {**asks.call.given, slots[len(asks.call.given)]: line}
         command = asks.call.command
         if not line:
@@ -204,7 +256,7 @@ class Vocabulary:
         return call if len(given) == len(slots) else self._ask_hidden(call)
 
     def _ask_hidden(self, call: Call) -> Asks:
-        return Asks(call, "", f"{_names(call.command)[len(call.given)]}?", hidden=True)
+        return Asks(call, "", f"{call.command.slots[len(call.given)]}?", hidden=True)
 
     def _call(self, command: Command, word: str, rest: str, line: str) -> Parsed:
         if command.hidden:
@@ -213,9 +265,9 @@ class Vocabulary:
             return self._ask_hidden(Call(command, {}, b"", line))
         given: dict[str, str] = {}
         left = rest
-        for slot in command.arguments.split():
-            name, tail = slot.strip("<>[].").lower(), slot.endswith(("...>", "...]"))
-            value, left = (left, "") if tail else _first_word(left)
+        slots = command.arguments.split()
+        for name, slot in zip(command.slots, slots, strict=True):
+            value, left = _cut(slot, left, slots[-1])
             if value:
                 try:
                     given[name] = _checked(name, value)
@@ -231,6 +283,18 @@ class Vocabulary:
         return Call(command, given, self._random(16), line)
 
 
+def _cut(slot: str, text: str, last: str) -> tuple[str, str]:
+    """What a slot takes of a text, and what is left; `last` is the last slot of the command."""
+    if slot.endswith(("...>", "...]")):
+        return text, ""
+    word, rest = _first_word(text)
+    if slot != "[seq]" or _MARKED.fullmatch(word):
+        return word, rest
+    # A bare number may be a place as well, but where a text may begin with one.
+    takes = word.isdecimal() and not last.endswith("...>") and (slot == last or rest != "")
+    return (word, rest) if takes else ("", text)
+
+
 def _first_word(text: str) -> tuple[str, str]:
     """Cut at any white space, that of other scripts too."""
     word, rest, *_ = [*text.split(None, 1), "", ""]
@@ -241,11 +305,6 @@ def _too_much(word: str, command: Command, left: str) -> str:
     if "room" in command.arguments:
         return f"{word}: a room's name is one word, and {left!r} is too much"
     return f"{word}: {left!r} is too much" + (f": {word} {command.arguments}" if command.arguments else "")
-
-
-def _names(command: Command) -> list[str]:
-    """What its arguments are called."""
-    return [slot.strip("<>[].").lower() for slot in command.arguments.split()]
 
 
 def _checked(name: str, value: str) -> str:
@@ -269,6 +328,8 @@ def _checked(name: str, value: str) -> str:
             raise ValueError(f"{value!r} is no session; /sessions lists them")
         case "number" if not (value.isascii() and value.isdigit() and len(value) < 10):
             raise ValueError(f"{value!r} is no number of a transfer; /transfers lists them")
+        case "level" if value.lower() not in LEVELS:
+            raise ValueError(f"{value!r} is no level; those are {', '.join(LEVELS)}")
         case "onoff" if value.lower() not in ("on", "off"):
             raise ValueError(f"{value!r} is neither on nor off")
     return value
@@ -287,15 +348,14 @@ class Span:
     def of(cls, typed: str) -> Span:
         """`[where] [count] [before|after|around #place]`. Raises ValueError."""
         words = typed.split()
-        window, anchor, where, count = Window.LATEST, None, None, None
+        window, anchor, count = Window.LATEST, None, None
         if len(words) > 1 and words[-2].lower() in _WINDOWS:
             window, anchor = _WINDOWS[words[-2].lower()], place_of(words[-1])
             del words[-2:]
         # What has digits only, and stands last, is how many.
         if words and words[-1].isascii() and words[-1].isdigit():
             count = _count(words.pop())
-        if words:
-            where = _where(words.pop(0))
+        where = _where(words.pop(0)) if words else None
         if words:
             raise ValueError(f"{words[0]!r} is too much")
         return cls(where, count, window, anchor)
@@ -308,9 +368,7 @@ def _count(value: str) -> int:
 
 
 def _where(value: str) -> str:
-    if value == "*":
-        return value
-    return f"@{user_name(value)}" if value.startswith("@") else room_name(value)
+    return value if value == "*" else f"@{user_name(value)}" if value.startswith("@") else room_name(value)
 
 
 def place_of(value: str) -> int:
@@ -338,5 +396,4 @@ def room_name(value: str) -> str:
 
 
 def _lower(name: str) -> str:
-    # Lowering more than ASCII would turn the Kelvin sign into a k.
-    return name.lower() if name.isascii() else name
+    return name.lower() if name.isascii() else name  # more than ASCII would turn the Kelvin sign into a k

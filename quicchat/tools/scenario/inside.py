@@ -15,6 +15,7 @@ from quicchat.ui.entry import Script
 from quicchat.ui.front import Front
 from quicchat.ui.lines import Lines
 from quicchat.ui.paper import Plain
+from quicchat.ui.plain import plain
 from quicchat.ui.words import Vocabulary
 
 #: Passwords in scripts protect nothing: one round is enough.
@@ -102,7 +103,7 @@ class Inside:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> int:
-        """As `ui.plain.run`, but for the questions, which nobody could answer."""
+        """As `ui.main.run`, but for the questions, which nobody could answer."""
         words = Vocabulary(COMMANDS, self._config.style, secrets.token_bytes)
         entry = Script(self._user, None, self._keys)
         identity = Identity(
@@ -110,8 +111,9 @@ class Inside:
         )
         while True:
             contact = Contact(self._config, None, **self._meeting)
+            face = plain(self._config, self._keys, self._sheet)
             try:
-                return await Front(self._config, words, self._keys, self._sheet, contact).run(identity)
+                return await Front(self._config, words, face, contact).run(identity)
             except Refused as refusal:
                 try:
                     identity = entry.again(identity, refusal)

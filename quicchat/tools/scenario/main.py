@@ -57,10 +57,11 @@ async def _played(script: Script, stage: Callable[[], Stage]) -> None:
 
 def record(name: str, config: ClientConfig) -> int:
     """Talk as the plain client does, and write a script of it; the client's exit code. Raises UsageError."""
-    from quicchat.ui.plain import run
+    from quicchat.ui.main import run
+    from quicchat.ui.plain import plain
 
     with Recorder(Path(name), config) as recorder:
-        return run(config, lines=recorder.lines, sheet=recorder.sheet)
+        return run(config, lines=recorder.lines, face=lambda: plain(config, recorder.lines, recorder.sheet))
 
 
 def _read(name: str) -> Script:

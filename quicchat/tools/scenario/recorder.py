@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from quicchat.client.trust import place
+from quicchat.client.trusting import place
 from quicchat.config import ClientConfig
 from quicchat.errors import UsageError
 from quicchat.ui.lines import Lines

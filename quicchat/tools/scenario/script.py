@@ -15,10 +15,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
 from quicchat.errors import UsageError
+from quicchat.values import dataclass
 
 #: Instead of a line that must be shown: here any number of lines may be.
 ANYTHING: Final = "..."

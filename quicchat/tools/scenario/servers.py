@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from quicchat.client.api import Chat
-from quicchat.client.connect import Trusting
 from quicchat.client.memory import Memory, PlainMemory
+from quicchat.client.trusting import Trusting
 from quicchat.config import ServerConfig
 from quicchat.errors import QuicchatError
 from quicchat.server.adapters.store_memory import MemoryStore

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from quicchat.config import ClientConfig, ServerConfig
@@ -13,6 +12,7 @@ from quicchat.tools.scenario.inside import Inside
 from quicchat.tools.scenario.play import Player
 from quicchat.tools.scenario.script import Change
 from quicchat.tools.scenario.servers import MemoryServer, ProcessServer
+from quicchat.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

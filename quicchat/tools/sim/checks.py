@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from quicchat.client.state import State
 from quicchat.server.adapters.store_memory import MemoryStore
 from quicchat.server.router import Router
 from quicchat.tools.sim.device import Device, Seen
+from quicchat.values import dataclass
 from quicchat.wire import codec
 from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.chapters.presence import Show

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from quicchat.client.api import Chat
@@ -18,7 +18,9 @@ from quicchat.tools.sim.network import Host
 from quicchat.transport.dial import dial
 from quicchat.transport.link import Link
 from quicchat.transport.options import Options
+from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind, Message, Post
+from quicchat.wire.search import Word
 
 PASSWORD: Final = "secret"  # noqa: S105 - of accounts that live for a minute in memory
 #: Rooms that people make, enter and leave; in one that a device does not mean to be in it says nothing.
@@ -79,6 +81,10 @@ class Notebook:
         self._memory = memory
         self.closed = False
 
+    @property
+    def keeps(self) -> int:
+        return self._memory.keeps
+
     async def load(self) -> Kept:
         return await self._memory.load()
 
@@ -89,6 +95,12 @@ class Notebook:
 
     async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
         return await self._memory.page(room, before=before, limit=limit)
+
+    async def search(self, words: Sequence[Word], *, room: str | None = None, limit: int = 50) -> Sequence[Held]:
+        return await self._memory.search(words, room=room, limit=limit)
+
+    async def forget(self) -> None:
+        await self._memory.forget()
 
     async def close(self) -> None:
         """Nothing to do: the memory outlives the program."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from quicchat.errors import Refused
 from quicchat.server.adapters.store_memory import MemoryStore
 from quicchat.server.ports import Accounts, Files, Log, Rooms
 from quicchat.tools.sim.chance import Draws, Trace
+from quicchat.values import dataclass
 
 #: The methods of the ports that only look; whatever else there is goes the way of writes.
 READS: Final = frozenset(

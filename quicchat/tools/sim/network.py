@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextvars import Context
-from dataclasses import dataclass
 from typing import Any, Final, TypeVarTuple
 
 from quicchat.tools.sim.chance import Dice, Trace
 from quicchat.transport.udp import Address, Udp
 from quicchat.transport.virtual import VirtualLoop
+from quicchat.values import dataclass
 
 Ts = TypeVarTuple("Ts")
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from quicchat.client.api import Chat
@@ -25,6 +24,7 @@ from quicchat.tools.sim.schedule import USERS, Act, Fault, Schedule, draw
 from quicchat.transport import virtual
 from quicchat.transport.dial import dial
 from quicchat.transport.options import Options
+from quicchat.values import dataclass
 
 #: Virtual seconds within which everything is acknowledged and seen once the faults have ended (P6).
 SETTLING: Final = 10.0

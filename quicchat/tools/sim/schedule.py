@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from quicchat.server.feed import BUDGET
 from quicchat.tools.sim.chance import Draws
 from quicchat.tools.sim.device import MADE
+from quicchat.values import dataclass
 
 USERS: Final = ("ann", "bob", "cat")
 DEN: Final = MADE[0]

@@ -6,11 +6,11 @@ The ids are those of the rows from which the cases came.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cbor2
 
 from quicchat.errors import Code
+from quicchat.values import dataclass
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.session import Ping
 from quicchat.wire.types import MAX_PAIRS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from quicchat.tools import matrix
-from quicchat.tools.specgen import cddl, diagrams, notation, tables, vectors
+from quicchat.tools.specgen import cddl, diagrams, manual, notation, shells, tables, vectors, words
 from quicchat.wire import codec
 from quicchat.wire.machine import Machine
 from quicchat.wire.machines import CHAPTERS, Chapter, connection_machine
@@ -15,7 +15,7 @@ from quicchat.wire.registry import REGISTRY, Registry
 from quicchat.wire.states import State
 
 #: Directories that hold nothing but generated files.
-OWNED: Final = ("spec/generated", "spec/vectors")
+OWNED: Final = ("spec/generated", "spec/vectors", "quicchat/tools/completion")
 
 
 def generate(
@@ -32,6 +32,10 @@ def generate(
         "states.mmd": diagrams.mermaid(machine),
         "states.dot": diagrams.graphviz(machine),
         "examples.md": examples(registry),
+        "commands.md": words.commands(),
+        "json.md": words.events(),
+        # Where pip puts it, below the directory in which Python is installed.
+        "installed/share/man/man1/quicchat.1": manual.manual(),
     }
     files |= {f"{tables.short_name(each)}.md": tables.chapter(each, registry) for each in chapters}
     golden = {"framing": vectors.framing(), "login": vectors.scram(), "leaves": vectors.files()}
@@ -39,6 +43,7 @@ def generate(
     return {
         **{f"spec/generated/{name}": text for name, text in files.items()},
         **{f"spec/vectors/{name}.json": text for name, text in golden.items()},
+        **{f"quicchat/tools/completion/{name}": text for name, text in shells.completions().items()},
     }
 
 
@@ -64,8 +69,9 @@ _OUTER: Final = ("version", "type", "id")
 
 
 def with_coverage(root: Path) -> dict[str, str]:
-    """All files as they should be, the coverage matrix of this repository included."""
-    return {**generate(), "spec/generated/coverage.md": matrix.markdown(root)}
+    """All files as they should be, those included that follow from other files of this repository."""
+    pages = {name: words.with_block((root / name).read_text("utf-8")) for name in words.PAGES if (root / name).exists()}
+    return {**generate(), **pages, "spec/generated/coverage.md": matrix.markdown(root)}
 
 
 def differing(root: Path, wanted: Mapping[str, str]) -> Iterator[str]:
@@ -76,6 +82,7 @@ def differing(root: Path, wanted: Mapping[str, str]) -> Iterator[str]:
         for path in (root / folder).rglob("*")
         if path.is_file()
     }
+    found |= {name: root / name for name in wanted if (root / name).is_file()}
     for name in sorted({*wanted, *found}):
         if name not in wanted or name not in found or found[name].read_bytes() != wanted[name].encode():
             yield name
