@@ -92,7 +92,7 @@ class ServerProcess:
 
     def resident(self) -> int:
         """Bytes of memory it holds now."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident(self.pid)
 
     def _gone(self) -> int:
         assert self._process is not None
@@ -112,6 +112,11 @@ def status(pid: int | str, name: str) -> int:
         if key == name:
             return int(value.split()[0]) * 1024
     raise KeyError(name)
+
+
+def resident(pid: int | str) -> int:
+    """Bytes of memory that a process holds now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def processor(pid: int | str) -> float:

@@ -6,9 +6,11 @@ import argparse
 
 from tests.bench import (
     bench_chat,
+    bench_faces,
     bench_files,
     bench_link,
     bench_many,
+    bench_memory,
     bench_resume,
     bench_rooms,
     bench_store,
@@ -24,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     every = (
         *(bench_wire, bench_store, bench_link, bench_chat, bench_many),
-        *(bench_resume, bench_rooms, bench_files),
+        *(bench_resume, bench_rooms, bench_files, bench_memory, bench_faces),
     )
     for module in every:
         if arguments.only in (None, module.__name__.rpartition("_")[2]):

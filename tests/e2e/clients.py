@@ -12,9 +12,11 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Self
+
+from tests.e2e.screens import Screen, keys
 
 ROOT = Path(__file__).parents[2]
 #: Seconds that anything may take; what is quick is quick, and a machine may be busy.
@@ -122,40 +124,94 @@ class Client(Process):
 
 
 class Terminal(Process):
-    """`python echo.py client …` on a pseudo-terminal that is its own, as in a window."""
+    """`python echo.py client …` on a pseudo-terminal that is its own, as in a window; `screen` is what one sees.
 
-    def __init__(self, home: Path, *flags: str, columns: int = 100, **more: str) -> None:
-        self.screen = b""
-        self._fd, slave = os.openpty()
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.slave = os.ttyname(slave)
+    A thread reads all the time, and answers what the program asks the terminal, so that nothing waits for the test.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *flags: str,
+        columns: int = 100,
+        rows: int = 24,
+        ui: str = "plain",
+        command: Sequence[str] | None = None,
+        program: Sequence[str] = (sys.executable, "echo.py"),
+        **more: str,
+    ) -> None:
+        self.screen = Screen(columns, rows)
+        #: All that the program wrote, and when the last of it came (`time.monotonic`).
+        self.raw = bytearray()
+        self.last = 0.0
+        self._seen = 0
+        self._news = threading.Condition()
+        self._fd, self._slave = os.openpty()
+        self.slave = os.ttyname(self._slave)
+        self._size(columns, rows)
         # A session leader that opens a terminal gets it as its own, so that Ctrl-C is for him.
+        words = [*program, *(("client", "--ui", ui) if command is None else command), *flags]
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", _SHELL, self.slave, sys.executable, "echo.py", "client", *flags],
+            ["/bin/sh", "-c", _SHELL, self.slave, *words],
             cwd=ROOT,
-            env=environment(home, **{"TERM": "xterm", **more}),
+            env=environment(home, **{"TERM": "xterm-256color", **more}),
             start_new_session=True,
         )
-        self._slave = slave
+        self._over, self._end = os.pipe()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        os.close(self._slave)
-        os.close(self._fd)
+        os.close(self._end)
+        self._thread.join()
+        for descriptor in (self._over, self._slave, self._fd):
+            os.close(descriptor)
 
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
+    def press(self, *names: str) -> None:
+        """Press keys by their names, such as `Up`, `Alt+a`, `Ctrl+k`, `F2`."""
+        self.type(keys(*names))
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Make the window larger or smaller; the program is told."""
+        with self._news:
+            self.screen.resize(columns, rows)
+        self._size(columns, rows)
+
     def shows(self, text: str) -> str:
         """Wait until the terminal was sent this text, after what the last call waited for; all up to there."""
-        end = time.monotonic() + PATIENCE
-        while (place := self.screen.find(text.encode())) < 0:
-            ready, _, _ = select.select([self._fd], [], [], max(0.0, end - time.monotonic()))
-            assert ready, f"{text!r} was not shown, but {self.screen!r}"
-            self.screen += os.read(self._fd, 65_536)
-        place += len(text.encode())
-        seen, self.screen = self.screen[:place], self.screen[place:]
+        wanted = text.encode()
+        with self._news:
+            found = self._news.wait_for(lambda: self.raw.find(wanted, self._seen) >= 0, PATIENCE)
+            assert found, f"{text!r} was not shown, but {self.unread!r}"
+            end = self.raw.find(wanted, self._seen) + len(wanted)
+            seen, self._seen = self.raw[self._seen : end], end
         return seen.decode(errors="replace")
+
+    @property
+    def unread(self) -> str:
+        """What came after the text that was last waited for."""
+        return self.raw[self._seen :].decode(errors="replace")
+
+    @property
+    def everything(self) -> list[str]:
+        """The lines that scrolled out, and those on the screen."""
+        with self._news:
+            return [*self.screen.scrolled, *self.screen.lines]
+
+    def until(self, holds: Callable[[list[str]], object], patience: float = PATIENCE) -> list[str]:
+        """Wait until something holds of the lines of the screen; the lines."""
+        with self._news:
+            found = self._news.wait_for(lambda: holds(self.screen.lines), patience)
+            assert found, "not seen on this screen:\n" + "\n".join(f"|{line}" for line in self.screen.lines)
+            return self.screen.lines
+
+    def sees(self, *texts: str, patience: float = PATIENCE) -> list[str]:
+        """Wait until all these texts stand on the screen at once; its lines."""
+        return self.until(lambda lines: all(text in "\n".join(lines) for text in texts), patience)
 
     def hides(self) -> None:
         """Wait until what is typed is not echoed, as for a password."""
@@ -167,3 +223,17 @@ class Terminal(Process):
     @property
     def echoes(self) -> bool:
         return bool(termios.tcgetattr(self._fd)[3] & termios.ECHO)
+
+    def _size(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def _read(self) -> None:
+        while self._over not in select.select([self._fd, self._over], [], [])[0]:
+            data = os.read(self._fd, 65_536)
+            with self._news:
+                self.raw += data
+                self.last = time.monotonic()
+                answer = self.screen.feed(data)
+                self._news.notify_all()
+            if answer:
+                os.write(self._fd, answer)

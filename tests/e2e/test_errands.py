@@ -82,9 +82,9 @@ class Home:
 
 
 def test_bytes_go_through_pipes(server: ServerProcess, tmp_path: Path) -> None:
-    """[12.8], issue 4, 5: `send room - < x`, `get NAME -o -`; nothing but content on standard output, no other word."""
+    """[12.8], issue 4, 5: `send room -f - < x`, `get NAME -o -`; only content on standard output, no word besides."""
     home, data = Home(tmp_path / "h", server), os.urandom(1_000_003)
-    sent = home.run("send", "general", "-", "--name", "x.bin", given=data)
+    sent = home.run("send", "general", "-f", "-", "--name", "x.bin", given=data)
     assert (sent.stdout, sent.stderr) == (b"", b"")
     got = home.run("get", "x.bin", "-o", "-")
     assert (got.stdout == data, got.stderr) == (True, b"")
@@ -114,7 +114,12 @@ def test_names_that_end_in_a_mode(server: ServerProcess, tmp_path: Path) -> None
 def test_what_is_wrong_is_one_line(server: ServerProcess, tmp_path: Path) -> None:
     """[12.8]: a name that is not there, a file that is not, a room one is not in; exit code 6, no traceback."""
     home = Home(tmp_path / "h", server)
-    for words in (("get", "nothing"), ("send", "general", "nothing"), ("send", "nowhere", "password"), ("files", "no")):
+    for words in (
+        ("get", "nothing"),
+        ("send", "general", "-f", "nothing"),
+        ("send", "nowhere", "-f", "password"),
+        ("files", "no"),
+    ):
         done = home.run(*words, code=6)
         assert done.stdout == b""
         assert done.stderr.startswith(b"quicchat: ")
@@ -128,7 +133,7 @@ def test_a_directory_goes_to_one_person(server: ServerProcess, tmp_path: Path) -
     (one.path / "photos" / "sub" / "a.txt").write_text("a")
     os.utime(one.path / "photos" / "sub" / "a.txt", (1_700_000_000, 1_700_000_000))
     (one.path / "my notes.txt").write_text("notes")
-    one.run("send", "@user2", "photos", "my notes.txt")
+    one.run("send", "@user2", "-f", "photos", "my notes.txt")
     two.run("get", "photos", "--room", "@user1", "-o", "got/")
     two.run("get", "@user1/my notes.txt", "-o", "got/")
     two.run("get", "@user1/photos.tar", "-o", "got/p.tar")
@@ -150,7 +155,7 @@ def test_an_errand_beside_a_client(server: ServerProcess, tmp_path: Path) -> Non
     with Client(home.path, *at(server), first=("user1", "pass1")) as client:
         client.prints("you are user1", err=True)
         (home.path / "beside.txt").write_text("beside")
-        home.run("send", "general", "beside.txt")
+        home.run("send", "general", "-f", "beside.txt")
         assert client.prints("user1 sends beside.txt (6 B): /get beside.txt")
         assert client.end() == 0
 
@@ -191,7 +196,7 @@ def killed_while_it_sends(home: Home, name: str, data: bytes) -> None:
     """An upload that ended in the middle, without a word."""
     (home.path / name).write_bytes(data)
     home.run("files")
-    words = home.argv("send", "general", name, "--json")
+    words = home.argv("send", "general", "-f", name, "--json")
     with subprocess.Popen(
         words, cwd=home.path, env=environment(home.path), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -216,7 +221,7 @@ def test_an_upload_goes_on_and_is_one_message(server: ServerProcess, tmp_path: P
     """[12.8]: interrupted and typed again, a file is sent once, and nothing of it twice."""
     home, data = Home(tmp_path / "h", server), os.urandom(LARGE)
     killed_while_it_sends(home, "up.bin", data)
-    last = json.loads(home.run("send", "general", "up.bin", "--json").stdout.splitlines()[-1])
+    last = json.loads(home.run("send", "general", "-f", "up.bin", "--json").stdout.splitlines()[-1])
     assert (last["state"], last["resumed"] > 4_000_000) == ("done", True)
     listed = json.loads(home.run("files", "general", "--json").stdout)["files"]
     assert [each["standing"] for each in listed if each["name"] == "up.bin"] == ["whole"]

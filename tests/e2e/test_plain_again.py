@@ -45,18 +45,31 @@ def wait_for(client: Client, state: str, count: int) -> None:
     raise AssertionError(f"not {count} are {state}: {client.out[-3:]} and {client.err}")
 
 
+def kept(folder: Path, text: str) -> bool:
+    """Whether a text stands in a file of the client's."""
+    files = [each for each in (folder / "c").rglob("*") if each.is_file()]
+    assert any(each.parent.name == "memory" for each in files)
+    return any(text.encode() in each.read_bytes() for each in files)
+
+
 def test_the_second_run_asks_nothing(tmp_path: Path) -> None:
-    """Issue 3, item 4: name and password are asked once; then the token of this device serves, until /logout."""
+    """Issue 3, item 4, [6.12-5]: name and password are asked once; then the token of this device serves, until /logout.
+
+    After that nothing of what was said is in its files.
+    """
+    said = "a word that nobody else says"
     with ServerProcess(tmp_path / "server", *QUICK) as server:
         with Terminal(tmp_path / "c", *at(server)) as terminal:
             log_in(terminal, "user1", "pass1")
-            terminal.type("/quit\n")
+            terminal.type(f"{said}\n/quit\n")
             assert terminal.exit_code() == 0
+        assert kept(tmp_path, said)
         for word in ("/quit", "/logout"):
             with Terminal(tmp_path / "c", *at(server)) as terminal:
                 assert "Password" not in terminal.shows("you are user1")
                 terminal.type(f"{word}\n")
                 assert terminal.exit_code() == 0
+        assert not kept(tmp_path, said)
         with Terminal(tmp_path / "c", *at(server)) as terminal:
             terminal.shows("User: ")
             terminal.type("\x04")

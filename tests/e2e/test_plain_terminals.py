@@ -61,12 +61,12 @@ def test_prompts_until_somebody_is_in(server: ServerProcess, tmp_path: Path) -> 
 def test_a_taken_name_is_asked_for_again(server: ServerProcess, tmp_path: Path) -> None:
     """R1.11: who wants to create an account that exists is told so, and asked again."""
     with Terminal(tmp_path / "c", *at(server)) as terminal:
-        log_in(terminal, "user1", "mine")
+        log_in(terminal, "user1", "mine alone")
         terminal.shows("[t/c] ")
         terminal.type("c\n")
         terminal.shows("the password again: ")
         terminal.hides()
-        terminal.type("mine\n")
+        terminal.type("mine alone\n")
         terminal.shows("This name is taken.")
         log_in(terminal, "user1", "pass1")
         terminal.shows("you are user1")
@@ -106,6 +106,19 @@ def test_three_terminals(server: ServerProcess, tmp_path: Path) -> None:
         assert three.end() == 0
 
 
+def test_what_a_program_reads_is_not_read_by_anybody(server: ServerProcess, tmp_path: Path) -> None:
+    """R0.5: on a terminal, too, what is printed as JSON counts as delivered, and not as read."""
+    with (
+        Terminal(tmp_path / "1", *at(server), "--json") as one,
+        Client(tmp_path / "2", *at(server), "--json", first=("user2", "pass2")) as two,
+    ):
+        log_in(one, "user1", "pass1")
+        one.shows('"event":"entered"')
+        two.type("/msg user1 hello")
+        assert '"by":"user1"' in two.prints('"state":"delivered"')
+        assert two.end() == 0
+
+
 def test_ctrl_c_at_the_line(server: ServerProcess, tmp_path: Path) -> None:
     """R3.11: the key itself: the others hear it within a second, exit code 130, and the terminal is as before."""
     with (
@@ -137,7 +150,7 @@ def test_ctrl_c_in_the_password(server: ServerProcess, tmp_path: Path) -> None:
         terminal.type("\x03")
         assert terminal.exit_code() == 130
         assert terminal.echoes
-        assert "Traceback" not in terminal.screen.decode()
+        assert "Traceback" not in terminal.raw.decode()
 
 
 def test_ctrl_d(server: ServerProcess, tmp_path: Path) -> None:

@@ -200,14 +200,15 @@ def test_the_build_needs_what_is_locked() -> None:
 
 
 def test_the_wheel_is_the_package_and_nothing_else(tmp_path: Path) -> None:
-    """R3.4: what `pip install .` installs: one package with its types, one command, the dependencies."""
+    """R3.4, [12.1-2]: what `pip install .` installs: one package with its types, one command, its manual page."""
     script = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     with zipfile.ZipFile(tmp_path / done.stdout.strip()) as wheel:
         about = f"quicchat-{__version__}.dist-info"
         names = wheel.namelist()
-        assert {name.split("/", 1)[0] for name in names} == {"quicchat", about}
+        manual = f"quicchat-{__version__}.data/data/share/man/man1/quicchat.1"
+        assert [name for name in names if not name.startswith(("quicchat/", f"{about}/"))] == [manual]
         assert {"quicchat/py.typed", "quicchat/__main__.py", f"{about}/licenses/LICENSE"} <= set(names)
         metadata = wheel.read(f"{about}/METADATA").decode().splitlines()
         entry_points = wheel.read(f"{about}/entry_points.txt").decode()

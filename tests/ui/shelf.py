@@ -55,7 +55,8 @@ class Shelf:
         self.asked.append((wanted.name, wanted.file, mode, repair))
         return self._begun(wanted.name, wanted.size, Direction.DOWN, mode)
 
-    async def send(self, to: str, sources: Sequence[Source], *, direct: bool) -> Transfer:
+    async def send(self, to: str, sources: Sequence[Source], *, direct: bool, caption: str) -> Transfer:
+        assert caption == ""
         self.asked.append((to, direct, [source.name for source in sources]))
         for source in sources:
             source.close()

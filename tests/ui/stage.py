@@ -26,6 +26,7 @@ from quicchat.ui.desk import Desk
 from quicchat.ui.front import Front
 from quicchat.ui.lines import Lines
 from quicchat.ui.paper import Plain
+from quicchat.ui.plain import plain
 from quicchat.ui.words import Call, Style, Vocabulary
 from quicchat.wire.names import GENERAL, PARROT
 from tests.server.house import OPEN, World, world
@@ -78,7 +79,7 @@ class Session:
         self.keys = Keyboard()
         self.sheet = Sheet()
         words = Vocabulary(COMMANDS, config.style, os.urandom)
-        self.front = Front(config, words, self.keys, self.sheet, contact, calls=calls)
+        self.front = Front(config, words, plain(config, self.keys, self.sheet), contact, calls=calls)
         self.task: asyncio.Task[int]
 
     def go(self, identity: Identity = ALICE) -> Session:

@@ -17,6 +17,7 @@ import pytest
 from quicchat.__main__ import main
 from quicchat.config import ClientConfig, ServerConfig
 from quicchat.errors import UsageError
+from quicchat.tools.parsers import PARSERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ class Ran:
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
     found = Ran()
-    for name in ("quicchat.server.app", "quicchat.ui.plain"):
+    for name in ("quicchat.server.app", "quicchat.ui.main"):
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(run=found))
     return found
 
@@ -199,7 +200,7 @@ def test_exit_code(ran: Ran, code: int) -> None:
         ("sever", "sever is unknown; did you mean server? (quicchat --help explains)"),
         ("sever --port 5", "sever is unknown; did you mean server? (quicchat --help explains)"),
         ("--verson", "--verson is unknown; did you mean --version? (quicchat --help explains)"),
-        ("", "say what to do: server, client, send, get, files, fingerprint, scenario (quicchat --help explains)"),
+        ("", f"say what to do: {', '.join(PARSERS)} (quicchat --help explains)"),
     ],
 )
 def test_bad_forms(complaint: Complaint, line: str, said: str) -> None:
@@ -231,7 +232,7 @@ def test_unexpected_faults(ran: Ran, complaint: Complaint) -> None:
     """Issue 2.10: no traceback, but how to get it."""
     ran.error = ValueError("what\n\x1b[2J")
     said = complaint("server", code=1)
-    assert said == "internal mistake: ValueError: what\\x0a\\x1b[2J (QUICCHAT_DEBUG=1 shows where)"
+    assert said == "internal mistake: ValueError: what\u240a\u241b[2J (QUICCHAT_DEBUG=1 shows where)"
 
 
 def test_traceback_on_demand(ran: Ran, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +246,7 @@ def test_traceback_on_demand(ran: Ran, capsys: pytest.CaptureFixture[str], monke
 def test_what_a_peer_says_cannot_reach_the_terminal(ran: Ran, complaint: Complaint) -> None:
     """U1: a fault may quote the peer; control characters are shown, not obeyed."""
     ran.error = UsageError("he said \x1b]0;title\x07\r\n\x9b\u202e", 3)
-    assert complaint("client", code=3) == "he said \\x1b]0;title\\x07\\x0d\\x0a\\x9b\\x202e"
+    assert complaint("client", code=3) == "he said \u241b]0;title\u2407\u240d\u240a\ufffd\ufffd"
 
 
 def test_interrupt(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
@@ -347,7 +348,7 @@ def test_an_interrupted_process() -> None:
     code = (
         "import sys, types, signal; from quicchat.__main__ import main\n"
         "def run(config): print('up', flush=True); signal.pause()\n"
-        "sys.modules['quicchat.ui.plain'] = types.SimpleNamespace(run=run)\n"
+        "sys.modules['quicchat.ui.main'] = types.SimpleNamespace(run=run)\n"
         "sys.exit(main(['client']))"
     )
     with subprocess.Popen(

@@ -188,7 +188,9 @@ def test_sessions_and_passwords() -> None:
             await asyncio.sleep(1)
             assert other.lost is not None
             assert await denied_password(desk, "secret", "new one", "new two") is Code.SCHEMA
-            assert await denied_password(desk, "wrong", "new one", "new one") is Code.AUTH_FAILED
+            # [12.13-2]: nothing is asked of the server for one that is too short.
+            assert await denied_password(desk, "secret", "seven77", "seven77") is Code.SCHEMA
+            assert await denied_password(desk, "wrong", "long enough", "long enough") is Code.AUTH_FAILED
             status: Status = await do(desk, "/status")
             assert (status.user, status.version, status.outbox) == ("alice", 2, 0)
             assert await do(desk, "/logout") == Quit("logout")

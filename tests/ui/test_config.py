@@ -38,7 +38,7 @@ def sample(setting: Setting, kind: object = None) -> tuple[str, object]:
         case Word(words):
             return words[-1], words[-1]
         case Switch():
-            return "true", True
+            return ("false", False) if setting.default is True else ("true", True)
         case Place():
             return "/some/where", Path("/some/where")
         case Address():

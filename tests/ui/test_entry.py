@@ -10,7 +10,7 @@ import pytest
 
 from quicchat.client.login import Identity
 from quicchat.errors import Code, Refused, UsageError
-from quicchat.ui.entry import Person, Script
+from quicchat.ui.entry import SHORT, Person, Script
 from quicchat.ui.lines import Lines
 from quicchat.ui.users import last_user, remember
 from tests.ui.stage import ALICE
@@ -124,18 +124,72 @@ def test_a_person_is_asked_again_until_it_makes_sense() -> None:
 
 def test_a_wrong_password_may_be_tried_again_or_be_a_new_account() -> None:
     """R1.10, R1.11: try again, or create the account, whose password is typed twice."""
-    tried = Identity(user="alice", password="one", prove=True)
+    tried = Identity(user="alice", password="one of alice", prove=True)
     asked = Asked("t", "bob", secrets=["two"])
     assert asked.person.again(tried, Refused(Code.AUTH_FAILED)) == Identity(user="bob", password="two", prove=True)
-    asked = Asked("c", secrets=["one"])
+    asked = Asked("c", secrets=["one of alice"])
     assert asked.person.again(tried, Refused(Code.AUTH_FAILED)) == replace(tried, sign_up=True)
-    asked = Asked("C", secrets=["onw", "one"])
+    asked = Asked("C", secrets=["onw of alice", "one of alice"])
     assert asked.person.again(tried, Refused(Code.AUTH_FAILED)) == tried
     assert "another password" in "".join(asked.said)
     asked = Asked("carol", secrets=["three"])
     found = asked.person.again(replace(tried, sign_up=True), Refused(Code.NAME_TAKEN))
     assert found == Identity(user="carol", password="three", prove=True)
     assert asked.said[0] == "This name is taken.\n"
+
+
+def test_a_new_password_has_a_least_length() -> None:
+    """[12.13-2]: it is told before a new one is asked for; an empty one gives up, and scripts are not asked."""
+    tried = Identity(user="alice", password="short", prove=True)
+    asked = Asked("c", secrets=["sh\u00f6rter", "long enough", "long enough"])
+    found = asked.person.again(tried, Refused(Code.AUTH_FAILED))
+    assert found == Identity(user="alice", password="long enough", prove=True, sign_up=True)
+    assert asked.said[1:4] == [f"{SHORT}\n", "New password of alice: ", f"{SHORT}\n"]
+    asked = Asked("c", "bob", secrets=["", "pass2"])
+    assert asked.person.again(tried, Refused(Code.AUTH_FAILED)) == Identity(user="bob", password="pass2", prove=True)
+    assert Script(None, None, Typed()).again(tried, Refused(Code.AUTH_FAILED)).sign_up
+
+
+def test_an_invitation_is_asked_for_where_one_is_needed() -> None:
+    """[12.13-3]: where a server takes no sign-up a person may give an invitation, and whoever brought one gives it."""
+    tried = Identity(user="alice", password="one of alice", prove=True, sign_up=True)
+    asked = Asked(" sesame ")
+    assert asked.person.again(tried, Refused(Code.SIGNUP_CLOSED)) == replace(tried, invite="sesame")
+    assert "invitation" in asked.said[0]
+    asked = Asked("", "bob", secrets=["two"])
+    assert asked.person.again(tried, Refused(Code.SIGNUP_CLOSED)).user == "bob"
+    asked = Asked("bob", secrets=["two"])
+    assert asked.person.again(replace(tried, invite="wrong"), Refused(Code.SIGNUP_CLOSED)).user == "bob"
+    lines = Typed("c")
+    person = Person(None, lines, print, lambda _: "one of alice", invitation="sesame")
+    known = replace(tried, sign_up=False)
+    assert person.again(known, Refused(Code.AUTH_FAILED)) == replace(tried, invite="sesame")
+    script = Script(None, None, Typed(), "sesame")
+    assert script.again(known, Refused(Code.AUTH_FAILED)) == replace(tried, invite="sesame")
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [(None, "wait a moment."), (1, "in 1 seconds."), (90_001, "in 91 seconds."), (600_000, "in 10 minutes.")],
+)
+def test_how_long_to_wait_is_told(after: int | None, said: str) -> None:
+    """[12.13-4]: who is refused for the moment is told when it is worth trying again."""
+    refusal = Refused(Code.RATE_LIMITED, retry_after=after)
+    with pytest.raises(UsageError, match=said) as caught:
+        Asked().person.again(ALICE, refusal)
+    assert caught.value.exit_code == 5
+    with pytest.raises(UsageError, match=said):
+        Script(None, None, Typed()).again(ALICE, refusal)
+
+
+def test_whoever_is_new_is_told_so() -> None:
+    """Issue 5, item 4: the first question says which server it is, and that one may be new there."""
+    said: list[str] = []
+    person = Person(None, Typed("alice"), said.append, lambda _: "one", place="chat.example:5000")
+    assert person.first().user == "alice"
+    assert "chat.example:5000" in said[0]
+    assert "New there?" in said[0]
+    assert Person("alice", Typed(), said.append, place="chat.example:5000").first().password is None
 
 
 def test_a_person_who_goes_away_ends_it() -> None:

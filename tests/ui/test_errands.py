@@ -23,6 +23,7 @@ from quicchat.ui.lines import Lines
 from quicchat.ui.paper import Plain
 from quicchat.ui.render import Text
 from quicchat.ui.visible import visible
+from quicchat.wire.chapters.messages import Kind
 from tests.ui.items import NASTY, freight, listed
 
 
@@ -45,8 +46,17 @@ def errand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 @pytest.mark.parametrize(
     ("line", "facts"),
     [
-        ("send general a.txt b", {"to": "general", "paths": ["a.txt", "b"], "name": None, "takes_input": False}),
-        ("send @Bob - --name x.log", {"to": "@bob", "paths": ["-"], "name": "x.log", "takes_input": True}),
+        ("send general -f a.txt b", {"to": "general", "paths": ["a.txt", "b"], "name": None, "takes_input": False}),
+        ("send @Bob -f - --name x.log", {"to": "@bob", "paths": ["-"], "name": "x.log", "takes_input": True}),
+        ("send #R1 look at --file a b -f c", {"to": "r1", "paths": ["a", "b", "c"], "caption": "look at"}),
+        ("send general hello all", {"to": "general", "text": "hello all", "kind": Kind.TEXT, "reply": None}),
+        ("send @Bob --emote waves -- --back", {"to": "@bob", "text": "waves --back", "kind": Kind.EMOTE}),
+        ("send * - --code --reply #12", {"to": "*", "text": None, "kind": Kind.CODE, "reply": 12, "takes_input": True}),
+        ("tail general", {"room": "general", "count": 20, "follow": True, "takes_input": False}),
+        ("tail @Bob -n 0 --no-follow --json", {"room": "@bob", "count": 0, "follow": False}),
+        ("tail ALL --follow --lines 7", {"room": None, "count": 7, "follow": True}),
+        ("tail #all", {"room": "all"}),
+        ("tail *", {"room": "*"}),
         ("get a.txt", {"what": "a.txt", "out": None, "room": None, "fast": False, "repair": True, "quiet": False}),
         ("get a.txt -o -", {"what": "a.txt", "out": "-", "quiet": True}),
         (
@@ -60,7 +70,9 @@ def errand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 )
 def test_errands(errand: list[Any], line: str, facts: dict[str, Any]) -> None:
     """[12.8]: the forms of `send`, `get` and `files`, with the flags of a client."""
-    assert main([*line.split(), "-s", "127.0.0.1", "-p", "5000", "-u", "alice"]) == 0
+    words = line.split()
+    at = words.index("--") if "--" in words else len(words)
+    assert main([*words[:at], "-s", "127.0.0.1", "-p", "5000", "-u", "alice", *words[at:]]) == 0
     config, job = errand
     assert {name: getattr(job, name) for name in facts} == facts
     assert (config.host, config.port, config.user) == ("127.0.0.1", 5000, "alice")
@@ -70,11 +82,24 @@ def test_errands(errand: list[Any], line: str, facts: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("send general", "arguments are required: FILE"),
+        ("send", "arguments are required: ROOM"),
+        ("send general", "say what to send"),
+        ("send general --emote", "say what to send"),
         ("send a,b x", "is no room's name"),
         ("send @a,b x", "is no user's name"),
-        ("send general - x", "sent alone"),
-        ("send general x --name y", "--name says"),
+        ("send a,b -f x", "is no room's name"),
+        ("send general -f - x", "sent alone"),
+        ("send general -f x --name y", "--name says"),
+        ("send general x --name y", "say with -f which files"),
+        ("send general - -f x", "as a caption"),
+        ("send general x -f x --code", "do not go with files"),
+        ("send general x --code --emote", "do not go together"),
+        ("send general x --reply -3", "--reply: '-3' is no place"),
+        ("send general x --reply twelve", "--reply: 'twelve' is no place"),
+        ("tail", "arguments are required: ROOM"),
+        ("tail a,b", "is no room's name"),
+        ("tail general -n many", "-n: 'many' is not a number from 0 to 100000"),
+        ("tail general -n 100001", "-n: '100001' is not a number"),
         ("get x --fast -o -", "datagrams have no order"),
         ("get x --style mystic", "--style is unknown"),
     ],
@@ -89,8 +114,11 @@ def test_bad_errands(errand: list[Any], capsys: pytest.CaptureFixture[str], line
 
 def test_an_empty_name_is_not_this_directory(errand: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     """[12.8]: `send general "$FILE"` with nothing in FILE must not send all that lies around."""
-    assert main(["send", "general", ""]) == 2
+    assert main(["send", "general", "-f", ""]) == 2
     assert (errand, capsys.readouterr().err) == ([], "quicchat: the name of a file is empty\n")
+    for words in ([""], [" ", ""], ["\udcff"], ["x" * 1_048_577]):
+        assert main(["send", "general", *words]) == 2
+    assert errand == []
 
 
 def test_errands_at_once_have_devices_of_their_own(tmp_path: Path) -> None:

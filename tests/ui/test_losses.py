@@ -342,3 +342,33 @@ def test_a_text_for_a_group_that_ended_stays_there(scene: Scene) -> None:
         assert "between us" not in await texts(bob)
 
     scene(scenario)
+
+
+def test_what_was_said_is_read_and_searched_without_a_connection(scene: Scene) -> None:
+    """[12.6-4]: /history and /search are answered by what this device keeps, though something waits to be sent."""
+
+    async def scenario(here: World, start: Start) -> None:
+        session = start().go()
+        session.keys.type("blue moon", "red sun")
+        await session.until("you are alice", err=True)
+        session.keys.type("/history 1")
+        await session.until("alice: red sun  (sent")
+        here.network.partition()
+        session.keys.type("waits")
+        await session.until("connection lost", err=True)
+        session.sheet.out.clear()
+        session.keys.type("/history 2", "/search moon*", "/history after #1")
+        await session.until("moon")
+        await asyncio.sleep(1)
+        assert [line.partition("  (sent")[0].partition(" ")[2] for line in session.sheet.out[:2]] == [
+            "alice: blue moon",
+            "alice: red sun",
+        ]
+        assert session.sheet.out[2].endswith("alice: blue moon")
+        assert len(session.sheet.out) == 3
+        here.network.heal()
+        session.keys.end()
+        assert await session.ended() == 0
+        assert session.sheet.out[-1].partition("  (sent")[0].endswith("alice: waits")
+
+    scene(scenario)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quicchat.ui.paper import PROMPT, Plain, Terminal, rows
+from quicchat.ui.visible import columns
 
 
 class Screen(io.StringIO):
@@ -127,7 +128,10 @@ def test_a_long_message_is_cut_into_rows_above_the_typed_line(monkeypatch: pytes
 @given(st.text(), st.integers(1, 200))
 def test_rows_lose_nothing(line: str, width: int) -> None:
     """R4.20: the rows of a line are the line, whatever is in it and however narrow the terminal."""
-    assert "".join(rows(line, width)) == line
+    pieces = list(rows(line, width))
+    assert "".join(pieces) == line
+    assert all(sum(map(columns, each)) <= max(2, width - 1) for each in pieces)
+    assert pieces == [""] or all(pieces)
 
 
 def test_a_dumb_terminal_gets_no_escapes() -> None:

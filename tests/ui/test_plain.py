@@ -11,8 +11,9 @@ import pytest
 
 from quicchat.config import ClientConfig
 from quicchat.errors import UsageError
-from quicchat.ui.contact import Contact, Doubt
-from quicchat.ui.plain import run
+from quicchat.ui.contact import Contact
+from quicchat.ui.main import run
+from quicchat.ui.visit import Doubt
 from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.chapters.presence import Presence, Show
 from quicchat.wire.names import GENERAL

@@ -22,7 +22,6 @@ from quicchat.ui.outcomes import (
     Entered,
     Found,
     Heard,
-    Help,
     Late,
     Lost,
     Members,
@@ -41,8 +40,8 @@ from quicchat.ui.outcomes import (
 )
 from quicchat.ui.record import record
 from quicchat.ui.styles import STYLES
-from quicchat.ui.visible import MARK, visible
-from quicchat.ui.words import Style
+from quicchat.ui.visible import MARK, PILE, columns, cut, visible
+from quicchat.ui.words import Call, Style
 from quicchat.wire.chapters.messages import Kind, Recipient
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
 from quicchat.wire.chapters.rooms import Invite, Rank
@@ -83,7 +82,38 @@ def test_what_is_visible_has_a_shape(text: str) -> None:
         assert unicodedata.category(letter) != "Cf" or letter in SEEN
         assert not 0xE0000 <= ord(letter) < 0xE0100
     assert visible(found) == found
-    assert len(found) == len(text)
+    assert len(found) <= len(text)
+    assert sum(map(columns, found)) <= 2 * len(text)
+
+
+@given(st.text(st.characters(categories=["Mn", "Me", "Lo"], include_characters="e\u200d\u200c"), max_size=60))
+def test_a_pile_of_accents_is_levelled(text: str) -> None:
+    """[11.4-3] U1: no letter carries more than five marks or joiners, and of those that went a mark tells."""
+    found = visible(text)
+    pile = 0
+    for letter in found:
+        pile = 0 if columns(letter) else pile + 1
+        assert pile <= PILE
+    assert found == text or MARK in found
+
+
+def test_piles_as_people_make_them() -> None:
+    """[11.4-3]: zalgo is cut down; pointed Hebrew, keycaps, families and Vietnamese stay as they are."""
+    assert visible("Z" + "\u0335\u0322" * 40 + "a") == "Z\u0335\u0322\u0335\u0322\u0335" + MARK + "a"
+    assert visible("x" + "\u200d\u0301" * 40) == "x\u200d\u0301\u200d\u0301\u200d" + MARK
+    for text in ("\u05e9\u05c1\u05bc\u05b8\u0591\u05bd", "1\ufe0f\u20e3", "\u0061\u0302\u0301"):
+        assert visible(text) == text
+
+
+@pytest.mark.parametrize("text", [*NASTY.values(), "w" * 500, "\u4f60" * 500, "e\u0301" * 500, ""])
+def test_what_is_cut_is_short_and_visible(text: str) -> None:
+    """U1, U10: no longer than it may be, and nothing harmful is left at the end."""
+    for letters in (1, 2, 20):
+        found = cut(text, letters)
+        assert len(found) <= letters
+        assert visible(found) == found
+    assert cut("hello", 5) == "hello"
+    assert cut("hello!", 5) == "hell\u2026"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +171,9 @@ def test_the_server_of_mystic() -> None:
     assert noted(Denied(Code.ROOM_EXISTS, "A room of this name exists already.", CALL), "mystic") == [
         "[SERVER] refused: A room of this name exists already."
     ]
+    pin = Call(next(each for each in COMMANDS if each.name == "pin"), {"seq": "6"})
+    assert noted(Denied(Code.FORBIDDEN, "You may not do this.", pin)) == ["-- /pin refused: You may not do this."]
+    assert noted(Denied(Code.FORBIDDEN, "You may not do this.", CALL)) == ["-- refused: You may not do this."]
     entered = Entered(user="alice", place="localhost:1", version=2, session=7, welcome="Welcome.\nBe kind.")
     assert noted(entered, "mystic")[1:] == ["[SERVER] Welcome.", "[SERVER] Be kind."]
     assert noted(heard(kind=Kind.JOIN), "mystic") == ["[SERVER] bob joined general"]
@@ -205,6 +238,7 @@ def test_the_menu_of_classic() -> None:
     """R1.12: after login the menu names the plain words."""
     (line,) = noted(Menu(COMMANDS), "classic")
     assert "DM <user> <text...>, send <user> <text...>, PM <text...>, send_all <text...>" in line
+    assert line.startswith("[MENU, DM")
     assert line.endswith("dereg, reg, EX]")
     for silent in (Sent(posted("@alice,bob", recipient=Recipient.ONLINE), "bob"), Reached(PROGRESS[0])):
         assert told(silent, "classic") == ([], [])
@@ -326,19 +360,14 @@ def test_a_time_beyond_every_calendar_is_no_fault() -> None:
         assert line.endswith("[general] bob: hi")
 
 
-def test_rooms_people_and_help() -> None:
-    """R2.11, R2.13, R2.14: lists, one line each; help names every word of a command."""
+def test_rooms_and_people() -> None:
+    """R2.13, R2.14: lists, one line each."""
     rooms = Rooms([("general", 3, "", True), ("r1", 2, "a topic", True), ("r2", 1, "", False)], "r1")
     assert shown(rooms) == ["+ general (3)", "* r1 (2)  a topic", "  r2 (1)"]
     rows = [("a", True, Rank.MEMBER), ("b", False, Rank.MEMBER), ("c", False, Rank.OWNER)]
     assert shown(Members("r1", rows)) == ["a", "b (offline)", "c (offline, owner)"]
     people = {"b": Person(show=Show.AWAY, status="lunch", address="192.0.2.1:9"), "a": Person(show=Show.ONLINE)}
     assert shown(People(people)) == ["a online", "b away (lunch) 192.0.2.1:9"]
-    lines = shown(Help(COMMANDS, "default"))
-    assert len(lines) == len(COMMANDS)
-    for style, word in (("default", "/qqq"), ("classic", "EX"), ("mystic", "mystic disconnect")):
-        (line,) = [each for each in shown(Help(COMMANDS, style)) if each.startswith("/quit")]
-        assert f"{word}" in line
 
 
 def test_losses_and_tries() -> None:

@@ -17,9 +17,12 @@ from tests.ui.stage import vocabulary
 STYLES: tuple[Style, ...] = get_args(Style)
 #: Arguments that every command accepts, by its own description.
 EXAMPLES = {"user": "bob", "room": "r1", "text": "hi  there", "topic": "all of it", "command": "join", "seq": "12"}
+#: What arrives in another form than it is typed in.
+TYPED = {"seq": "#12"}
 EXAMPLES |= {"past": "@bob 7 before #9", "reason": "good night", "status": "at lunch", "secret": "sesame"}
 EXAMPLES |= {"place": "@bob", "file": "a udp", "files": "~/a b.txt 'c d'", "number": "3"}
 EXAMPLES |= {"words": "blue moon*", "emoji": "+1", "onoff": "off", "rank": "moderator", "session": "7"}
+EXAMPLES |= {"where": "@bob", "level": "mentions", "span": "30m"}
 #: What is never typed on the line is asked for.
 HIDDEN = {"password"}
 
@@ -44,8 +47,8 @@ def unclear(line: str, style: Style = "default") -> str:
 
 def arguments(command: Command) -> tuple[str, dict[str, str]]:
     """Example arguments as they are typed, and as they are to arrive."""
-    slots = [slot.strip("<>[].") for slot in command.arguments.split()]
-    return " ".join(EXAMPLES[slot] for slot in slots), {slot: EXAMPLES[slot] for slot in slots}
+    typed = " ".join(TYPED.get(slot, EXAMPLES[slot]) for slot in command.slots)
+    return typed, {slot: EXAMPLES[slot] for slot in command.slots}
 
 
 #: `/pm` is private in every style, and `/send` sends files; only the plain words of style classic do not (R1.15, R4.7).
@@ -182,6 +185,29 @@ def test_an_unknown_command_is_refused_with_a_hint() -> None:
     assert "no command" in unclear(" /xyzzy a slash behind a blank is still one")
 
 
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(
+    "line",
+    ["/", " /", "\t/ ", "/ /", "/xyzzy", "  /xyzzy hello", "/ hello", "/mystic xyzzy", "/mystic", "\u3000/xyzzy"],
+)
+def test_what_is_no_command_is_never_sent(line: str, style: Style) -> None:
+    """[12.6-3] R1.13: neither a slash alone, nor one with words behind it, nor behind blanks of any script."""
+    assert unclear(line, style)
+
+
+@pytest.mark.parametrize("line", ["mystic", "mystic xyzzy", "Mystic pn bob hi", "  mystic  create  grup g"])
+def test_what_mystic_does_not_know_is_never_sent(line: str) -> None:
+    """[12.6-3] R2.11: in style mystic, the keyword is for commands only."""
+    assert "mystic" in unclear(line, "mystic")
+
+
+def test_two_slashes_count_at_the_beginning_only() -> None:
+    """R1.13: further on in a line they are what they are."""
+    assert called("see //example.org/x") == ("say", {"text": "see //example.org/x"})
+    assert called("  //x") == ("say", {"text": "  /x"})
+    assert called("a //b") == ("say", {"text": "a //b"})
+
+
 @given(st.text(), st.sampled_from(STYLES))
 def test_nothing_behind_a_slash_is_ever_said(rest: str, style: Style) -> None:
     """R1.13: whatever stands behind one slash, it is never sent as text to a room by mistake."""
@@ -262,13 +288,15 @@ def test_a_past_that_makes_no_sense(typed: str, words_of: str) -> None:
 @pytest.mark.parametrize(
     ("line", "words_of"),
     [
-        ("/edit twelve x", "no place of a message"),
+        ("/edit #0 x", "no place of a message"),
         ("/react #-1 +1", "no place of a message"),
+        ("/retract twelve", "'twelve' is too much"),
+        ("/react", "needs <emoji>"),
+        ("/edit #12", "needs <text...>"),
         ("/role bob king", "no rank"),
         ("/revoke 0", "no session"),
         ("/typing perhaps", "neither on nor off"),
         ("/topic " + "x" * 257, "at most 256 bytes"),
-        ("/pin", "needs <seq>"),
     ],
 )
 def test_arguments_are_checked(line: str, words_of: str) -> None:
@@ -276,9 +304,30 @@ def test_arguments_are_checked(line: str, words_of: str) -> None:
     assert words_of in unclear(line)
 
 
-def test_a_place_is_typed_with_a_mark_or_without() -> None:
-    """Issue 3, item 11: `#12` and `12` are the same message."""
-    assert called("/edit #12 new text")[1] == called("/edit 12 new text")[1] == {"seq": "12", "text": "new text"}
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("/edit #12 new text", {"seq": "12", "text": "new text"}),
+        ("/edit new text", {"text": "new text"}),
+        ("/edit 12 monkeys", {"text": "12 monkeys"}),
+        ("/reply #hashtag yes", {"text": "#hashtag yes"}),
+        ("/reply  #7   yes", {"seq": "7", "text": "yes"}),
+        ("/retract", {}),
+        ("/retract #3", {"seq": "3"}),
+        ("/retract 3", {"seq": "3"}),
+        ("/react +1", {"emoji": "+1"}),
+        ("/react 100", {"emoji": "100"}),
+        ("/react #12 +1", {"seq": "12", "emoji": "+1"}),
+        ("/react 12 +1", {"seq": "12", "emoji": "+1"}),
+        ("/pin", {}),
+    ],
+)
+def test_a_place_may_be_left_out(line: str, given: dict[str, str]) -> None:
+    """[12.6-1]: what looks like `#12` is a place, anything else what follows; a bare number where no text could."""
+    found = parse(line)
+    assert isinstance(found, Call)
+    assert dict(found.given) == given
+    assert found.is_about_the_last is ("seq" not in given)
 
 
 def test_passwords_are_never_on_the_line() -> None:
