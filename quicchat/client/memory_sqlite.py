@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import os
 import sqlite3
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +29,7 @@ from quicchat.client.memory import (
     packed,
     requeued,
 )
+from quicchat.client.reserve import file_of, reserved
 from quicchat.errors import UsageError
 from quicchat.sqlite.database import CLIENT_FILE, migrations, open_database
 from quicchat.sqlite.reader import Reader
@@ -110,34 +109,13 @@ def open_memory(data: Path, place: str, user: str, *, keeps: int = KEEPS) -> Sql
             folder.chmod(0o700)
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: {error.strerror}") from None
-    return open_file(_file(folder, place, user), keeps=keeps)
-
-
-def is_held(data: Path, place: str, user: str) -> bool:
-    """Whether another program has this memory now."""
-    path = _file(data / "memory", place, user)
-    if not path.exists():
-        return False
-    try:
-        lock = _reserved(path)
-    except UsageError:
-        return True
-    if lock is not None:
-        os.close(lock)
-    return False
-
-
-def _file(folder: Path, place: str, user: str) -> Path:
-    """Whatever a place may hold, and however long it is, its file has a short name that is easy to find."""
-    mark = hashlib.sha256(place.encode()).hexdigest()[:12]
-    readable = "".join(each if each.isalnum() or each in ".-" else "_" for each in place)[:64]
-    return folder / f"{user}@{readable}-{mark}.db"
+    return open_file(file_of(folder, place, user), keeps=keeps)
 
 
 def open_file(path: Path, *, keeps: int = KEEPS) -> SqliteMemory:
     """The memory in that file, for one at a time. Raises UsageError."""
     scripts = migrations("quicchat.client")
-    lock = _reserved(path)
+    lock = reserved(path)
     try:
         writing, reading = open_database(path.absolute(), scripts, readers=1, application=CLIENT_FILE)
     except BaseException:
@@ -145,30 +123,6 @@ def open_file(path: Path, *, keeps: int = KEEPS) -> SqliteMemory:
             os.close(lock)
         raise
     return SqliteMemory(path.absolute(), Writer(writing), Reader(reading), lock, keeps)
-
-
-def _reserved(path: Path) -> int | None:
-    """A lock that ends with its handle, or with this program; None where the system has no such locks.
-
-    Two programs with one memory would use up each other's token, and the places of each other's outbox.
-    """
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
-    handle: int | None = None
-    try:
-        handle = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if handle is not None:
-            os.close(handle)
-        if isinstance(error, BlockingIOError):
-            raise UsageError(
-                f"another quicchat is logged in as this user; end it, or name another --data ({path} is in use)"
-            ) from None
-        raise UsageError(f"{path}: {error.strerror}") from None
-    return handle
 
 
 def _load(connection: sqlite3.Connection) -> Kept:

@@ -224,13 +224,13 @@ class Scribe:
 
     def _take(self) -> Change:
         change = Change(
-            dropped=list(self._dropped),
+            dropped=sorted(self._dropped),
             entries=list(self._entries.values()),
-            gone=list(self._gone),
+            gone=sorted(self._gone),
             events=self._events,
             past=self._past,
-            cursors={room: self.cursors[room] for room in self._moved if room in self.cursors},
-            preferences=dict.fromkeys(self._unwanted),
+            cursors={room: self.cursors[room] for room in sorted(self._moved) if room in self.cursors},
+            preferences=dict.fromkeys(sorted(self._unwanted)),
             receipts=list(self._receipts.values()),
         )
         self._events, self._past = [], []

@@ -92,7 +92,8 @@ class Session:
         #: Connections whose links may still have something of the system.
         self._fading: list[Requests] = []
         self._lanes: Lanes | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        #: In the order of their beginning: two runs of a simulation end them alike.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         #: What came behind the answer to a login, until that was found to be good.
         self._early: list[tuple[Pdu, bool]] | None = None
 
@@ -223,8 +224,8 @@ class Session:
 
     def _work(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def _ask_receipts(self, requests: Requests) -> None:
         """While we were away the others may have come further, and nobody told us."""

@@ -17,7 +17,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
 
-from quicchat.client.memory_sqlite import is_held
+from quicchat.client.reserve import is_held
 from quicchat.client.trusting import place
 from quicchat.config import ClientConfig
 from quicchat.errors import Refused, UsageError

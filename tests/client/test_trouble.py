@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from quicchat.client.events import Line, Progress, Sent
-from quicchat.client.memory_sqlite import is_held, open_memory
+from quicchat.client.memory_sqlite import open_memory
+from quicchat.client.reserve import is_held
 from quicchat.errors import Code, LocalProtocolError, UsageError
 from quicchat.transport.link import Link
 from quicchat.transport.memory import Network

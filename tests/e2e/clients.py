@@ -26,7 +26,9 @@ _SHELL = 'exec "$@" <"$0" >"$0" 2>&1'
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """The environment of a process whose files lie in `home`, and whose mistakes show."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUICCHAT_")}
+    # How large a window is, its terminal says.
+    left_out = {name for name in os.environ if name.startswith("QUICCHAT_")} | {"COLUMNS", "LINES"}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
     # Sockets whose connection still has to be closed by its timer are left to the end of the process.
     return {**kept, "QUICCHAT_HOME": str(home), "PYTHONWARNINGS": "error,ignore::ResourceWarning", **more}
 

@@ -17,7 +17,7 @@ from quicchat.tools.sim.play import play
 SEEDS: Final = 500
 CHUNK: Final = 25
 #: Seeds within which each planted fault shows; most show in the first few.
-ENOUGH: Final = 60
+ENOUGH: Final = 120
 
 _DIGESTS = "from quicchat.tools.sim.play import play; print(*[play(seed).digest for seed in range(8)])"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import ClassVar, Final, TypeVar
 
 from textual import events
@@ -47,6 +48,14 @@ class Canvas(App[Answer]):
 
     def on_ready(self) -> None:
         """In the order in which it was typed."""
+        if not self.is_headless and hasattr(signal, "SIGCONT"):
+            signal.signal(signal.SIGCONT, self._go_on)
         early, self._early = self._early or [], None
         for event in early if self.TRUSTS_EARLY else ():
             self.post_message(event)
+
+    def _go_on(self, *_: object) -> None:
+        """Who is stopped from outside gave nothing back: Textual would begin to read keys a second time."""
+        if self.is_running and self._driver is not None:
+            self._driver.suspend_application_mode()
+            self._driver.resume_application_mode()
