@@ -135,8 +135,10 @@ def test_the_screen_ends_the_work(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         ends: list[str] = []
+        begun = asyncio.Event()
 
         async def patient() -> int:
+            begun.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -144,12 +146,14 @@ def test_the_screen_ends_the_work(tmp_path: Path) -> None:
             return 1
 
         face = face_of(tmp_path)
-        asyncio.get_running_loop().call_later(0.5, face.app.exit)
-        assert await hosted(face, patient()) == 0
+        task = asyncio.get_running_loop().create_task(hosted(face, patient()))
+        await begun.wait()
+        face.app.exit()
+        assert await task == 0
+        begun.clear()
         face = face_of(tmp_path)
         task = asyncio.get_running_loop().create_task(hosted(face, patient()))
-        await face.app.ready.wait()
-        await asyncio.sleep(0)
+        await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
