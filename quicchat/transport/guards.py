@@ -36,7 +36,8 @@ logger = logging.getLogger(__package__)
 # aioquic warns of whatever a peer does wrong; we count it instead, for a peer must not be able to fill a log.
 logging.getLogger("quic").setLevel(logging.CRITICAL)
 
-# Every packet looks up several things by its epoch, and an Enum hashes its name in Python.
+# Every packet looks up several things by its epoch, and an Enum hashes its name in Python. Equal members are one
+# object, so its identity does as well; to mypy a method of a class that is not ours is no variable.
 Epoch.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 #: More bytes of handshake than any honest peer sends.

@@ -362,7 +362,7 @@ def _keyboard() -> Input:
         reader.closed = reader.closed or (not keys and bool(gone.poll(0)))
         return keys
 
-    keyboard.read_keys = read_keys  # type: ignore[method-assign]
+    keyboard.read_keys = read_keys  # type: ignore[method-assign]  # of this one only, whose reader is not ours
     return keyboard
 
 

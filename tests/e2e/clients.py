@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import IO, Self
 
 from tests.e2e.screens import Screen, keys
+from tests.processes import ServerProcess
 
 ROOT = Path(__file__).parents[2]
 #: Seconds that anything may take; what is quick is quick, and a machine may be busy.
 PATIENCE = 20.0
+#: A server with demo accounts whose passwords are quickly checked.
+QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
 _SHELL = 'exec "$@" <"$0" >"$0" 2>&1'
 
 
@@ -31,6 +34,11 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
     # Sockets whose connection still has to be closed by its timer are left to the end of the process.
     return {**kept, "QUICCHAT_HOME": str(home), "PYTHONWARNINGS": "error,ignore::ResourceWarning", **more}
+
+
+def at(server: ServerProcess) -> tuple[str, ...]:
+    """The flags that lead to a server."""
+    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 class Process:

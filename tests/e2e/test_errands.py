@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import ROOT, Client, Terminal, environment
+from tests.e2e.clients import ROOT, Client, Terminal, at, environment
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
@@ -44,10 +44,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[S
     flags = ("--demo", "--signup", "open", "--iterations", "4096", "--share", str(folder))
     with ServerProcess(tmp_path_factory.mktemp("server"), *flags) as found:
         yield found
-
-
-def at(server: ServerProcess) -> tuple[str, ...]:
-    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 class Home:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import Terminal
+from tests.e2e.clients import Terminal, at
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
@@ -21,10 +21,6 @@ SECRET = "a long secret"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path_factory.mktemp("server"), *QUICK) as found:
         yield found
-
-
-def at(server: ServerProcess) -> tuple[str, ...]:
-    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 def nothing_secret(home: Path) -> None:

@@ -8,24 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, ROOT, Client, Terminal, environment
+from tests.e2e.clients import PATIENCE, QUICK, ROOT, Client, Terminal, at, environment
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
-
-QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("server"), *QUICK) as found:
-        yield found
 
 
 class Window(Terminal):
@@ -73,10 +65,6 @@ def test_a_password_leaves_no_trace(server: ServerProcess, tmp_path: Path) -> No
             assert secret not in one.raw
     kept = (tmp_path / "1" / "client" / "history").read_text()
     assert kept == '"/password"\n"/quit"\n'
-
-
-def at(server: ServerProcess) -> tuple[str, ...]:
-    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 def test_ctrl_c_twice(server: ServerProcess, tmp_path: Path) -> None:

@@ -9,17 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, Client, Terminal
+from tests.e2e.clients import PATIENCE, QUICK, Client, Terminal, at
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
 
-QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
 LINES = 40
-
-
-def at(server: ServerProcess) -> tuple[str, ...]:
-    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 def log_in(terminal: Terminal, user: str, password: str) -> None:

@@ -6,27 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, ROOT, Client, environment
+from tests.e2e.clients import PATIENCE, QUICK, ROOT, Client, at, environment
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
-
-QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("server"), *QUICK) as found:
-        yield found
-
-
-def at(server: ServerProcess) -> tuple[str, ...]:
-    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 def client(home: Path, *words: str, given: str = "", **more: str) -> subprocess.CompletedProcess[str]:

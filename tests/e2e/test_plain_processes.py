@@ -16,24 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, ROOT, Client, environment
+from tests.e2e.clients import PATIENCE, QUICK, ROOT, Client, at, environment
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
 
-#: Demo accounts whose passwords are quickly checked.
-QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
 USER1, USER2 = ("user1", "pass1"), ("user2", "pass2")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("server"), *QUICK) as found:
-        yield found
-
-
-def at(server: ServerProcess) -> tuple[str, ...]:
-    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 def echo(home: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:

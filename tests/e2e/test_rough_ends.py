@@ -8,29 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, ROOT, Client, Terminal, environment
+from tests.e2e.clients import PATIENCE, ROOT, Client, Terminal, at, environment
 from tests.e2e.test_nasty import is_restored
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
 
 UIS = ["plain", "line", "tui"]
-QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("server"), *QUICK) as found:
-        yield found
-
-
-def at(server: ServerProcess) -> tuple[str, ...]:
-    return "-s", "127.0.0.1", "-p", str(server.port)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.clients import ROOT, Client, environment
-from tests.e2e.test_errands import PATIENCE, Home, at
+from tests.e2e.clients import ROOT, Client, at, environment
+from tests.e2e.test_errands import PATIENCE, Home
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket

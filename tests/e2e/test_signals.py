@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, Client, Terminal
+from tests.e2e.clients import PATIENCE, QUICK, Client, Terminal
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
 
-QUICK = ("--demo", "--signup", "open", "--iterations", "4096")
 UIS = ["plain", "line", "tui"]
 
 

@@ -40,4 +40,4 @@ def _known(action: argparse.Action) -> None:
     if isinstance(action.metavar, str) and _WORDS.fullmatch(action.metavar):
         action.choices = action.metavar.split("|")
     elif action.metavar in _FILES:
-        action.complete = shtab.FILE  # type: ignore[attr-defined]
+        action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab wants to be told

@@ -62,6 +62,7 @@ class Question(Canvas[Answer]):
     def on_mount(self) -> None:
         """A signal leaves the terminal as it was."""
         for name in ("SIGTERM", "SIGHUP"):
+            # Not every system has both, not every loop can, and only the main thread may listen.
             with contextlib.suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
                 number = getattr(signal, name)
                 if signal.getsignal(number) is not signal.SIG_IGN:
