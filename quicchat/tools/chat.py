@@ -31,9 +31,24 @@ def main(words: Sequence[str] = ()) -> int:
     """Start a server, talk, stop the server; `words` are further flags of the client."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
-    with _data() as (data, wanted), _server(data, wanted) as port:
-        log = data / "server.log"
+    if _is_free(PORT):
+        data = home(os.environ) / "chat"
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        code = _talk(data, PORT, words)
+        if code is not None:
+            return code
+    print(f"Port {PORT} is taken; this server takes another one, and forgets everything at the end.")
+    with tempfile.TemporaryDirectory(prefix="quicchat-chat-") as name:
+        return _talk(Path(name), 0, words) or 0
+
+
+def _talk(data: Path, wanted: int, words: Sequence[str]) -> int | None:
+    """Talk at a server of ours; the exit code, None where somebody else took the port before the server did."""
+    log = data / "server.log"
+    with _server(data, wanted) as port:
         if port is None:
+            if wanted and not _is_free(wanted):
+                return None
             print(f"quicchat: the server did not start; see {log}", file=sys.stderr)
             print(*log.read_text(errors="replace").splitlines()[-3:], sep="\n", file=sys.stderr)
             return _CANNOT_START
@@ -42,19 +57,6 @@ def main(words: Sequence[str] = ()) -> int:
         print(f"A friend at this machine: python echo.py client -p {port}", flush=True)
         code = _client(data, port, words)
         return 0 if code == _INTERRUPTED else code
-
-
-@contextmanager
-def _data() -> Iterator[tuple[Path, int]]:
-    """Where to keep things, and the port to ask for; for a second server at the same time, for this time only."""
-    if _is_free(PORT):
-        data = home(os.environ) / "chat"
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        yield data, PORT
-        return
-    print(f"Port {PORT} is taken; this server takes another one, and forgets everything at the end.")
-    with tempfile.TemporaryDirectory(prefix="quicchat-chat-") as name:
-        yield Path(name), 0
 
 
 @contextmanager

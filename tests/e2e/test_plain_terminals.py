@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -166,18 +169,45 @@ def test_odd_terminals(term: str, columns: int, server: ServerProcess, tmp_path:
         assert terminal.exit_code() == 0
 
 
+@pytest.fixture
+def usual_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For one test at a time, in whatever process it runs: what is gone from a port may be there for another."""
+    with (tmp_path_factory.getbasetemp().parent / "usual-port").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def make_chat(home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`make chat` by user1; it is over at the end."""
+    command = [sys.executable, "-m", "quicchat.tools.chat", *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(home), stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as chat:
+        assert chat.stdin is not None
+        chat.stdin.write("user1\npass1\n")
+        chat.stdin.flush()
+        try:
+            yield chat
+        finally:
+            chat.terminate()
+
+
+@pytest.mark.usefixtures("usual_port")
 def test_make_chat(tmp_path: Path) -> None:
-    """Issue item 1: `make chat` starts a server and a client, and leaves no server behind."""
-    command = [sys.executable, "-m", "quicchat.tools.chat", "-e", "/echo hello"]
-    home = environment(tmp_path)
-    done = subprocess.run(
-        command, cwd=ROOT, env=home, input="user1\npass1\n", capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert done.returncode == 0
-    lines = done.stdout.splitlines()
-    assert lines[-1] == "hello"
-    assert any("Log in as user1 with pass1" in line for line in lines)
-    assert_gone(done.stdout, tmp_path)
+    """Issue item 1: `make chat` starts a server and a client, and leaves no server behind; two at once do so, too."""
+    one, two = tmp_path / "1", tmp_path / "2"
+    printed = {}
+    with make_chat(one, "-e", "/echo hello") as first, make_chat(two, "-e", "/echo hello") as second:
+        for home, chat in ((one, first), (two, second)):
+            printed[home], said = chat.communicate(timeout=PATIENCE)
+            assert chat.returncode == 0, said
+    for home, text in printed.items():
+        lines = text.splitlines()
+        assert lines[-1] == "hello"
+        assert any("Log in as user1 with pass1" in line for line in lines)
+        assert_gone(text, home)
 
 
 def assert_gone(printed: str, home: Path) -> None:
@@ -191,18 +221,16 @@ def assert_gone(printed: str, home: Path) -> None:
     assert done.returncode == 3
 
 
+@pytest.mark.usefixtures("usual_port")
 def test_make_chat_that_is_ended_from_outside(tmp_path: Path) -> None:
     """Issue item 1: SIGTERM ends the client and the server with it."""
-    command = [sys.executable, "-m", "quicchat.tools.chat"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path), stdin=pipe, stdout=pipe, stderr=pipe) as chat:
-        assert chat.stdin is not None
+    with make_chat(tmp_path) as chat:
         assert chat.stdout is not None
         assert chat.stderr is not None
-        chat.stdin.write(b"user1\npass1\n")
-        chat.stdin.flush()
-        while b"you are user1" not in chat.stderr.readline():
-            continue
+        said = [chat.stderr.readline()]
+        while "you are user1" not in said[-1]:
+            assert said[-1], said
+            said.append(chat.stderr.readline())
         chat.send_signal(signal.SIGTERM)
         assert chat.wait(PATIENCE) == 143
-        assert_gone(chat.stdout.read().decode(), tmp_path)
+        assert_gone(chat.stdout.read(), tmp_path)
