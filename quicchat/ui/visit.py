@@ -114,11 +114,16 @@ async def _visited(visitor: Visitor, identity: Identity) -> int:
             heard.append(number)
             timer.start()
 
+    def leave() -> None:
+        # Once: what says goodbye is not to be cancelled as well.
+        if not main.cancelling():
+            main.cancel()
+
     with _heeding(watch):
         for number in _signals():
             # Not every loop can, and only the main thread may listen.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, main.cancel)
+                loop.add_signal_handler(number, leave)
                 signal.signal(number, watch)
         try:
             return await visitor.run(identity)

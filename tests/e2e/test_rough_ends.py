@@ -124,12 +124,47 @@ def test_ctrl_c_while_a_new_password_is_asked_for(server: ServerProcess, tmp_pat
 
 
 _SHELL = 'eval "$TRAP"; exec "$@" <"$0" >"$0" 2>"$ERRORS"'
+#: How a program hears of the end of its terminal: by SIGHUP, which may be ignored, and which only the first one gets.
+HEARD = ["told", "ignored", "untold"]
+
+
+def on_terminal(
+    heard: str, terminal: str, errors: str, home: Path, *words: str, **more: str
+) -> subprocess.Popen[bytes]:
+    """A client that is the first program of this terminal, unless it is to hear nothing of its end."""
+    more |= {"TERM": "xterm", "ERRORS": errors, "TRAP": "trap '' HUP" if heard == "ignored" else ""}
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _SHELL, terminal, sys.executable, "echo.py", "client", *words],
+        cwd=ROOT,
+        env=environment(home, **more),
+        start_new_session=heard != "untold",
+    )
+
+
+@pytest.mark.parametrize("heard", HEARD)
+def test_a_form_whose_terminal_goes_away(heard: str, tmp_path: Path) -> None:
+    """[12.4-1] U9: the window is closed while a form asks who comes: it ends, also where nobody hears SIGHUP."""
+    master, slave = os.openpty()
+    client = on_terminal(heard, os.ttyname(slave), os.ttyname(slave), tmp_path, "--ui", "tui")
+    try:
+        shown = b""
+        end = time.monotonic() + PATIENCE
+        while b"Password" not in shown:
+            assert time.monotonic() < end, shown
+            if select.select([master], [], [], 0.2)[0]:
+                shown += os.read(master, 65_536)
+        os.close(master)
+        os.close(slave)
+        assert client.wait(PATIENCE) in (129, 141)
+    finally:
+        client.kill()
+        client.wait()
 
 
 @pytest.mark.parametrize("ui", UIS)
-@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("heard", HEARD)
 def test_a_terminal_that_goes_away(
-    ignored: bool, ui: str, server: ServerProcess, password: dict[str, str], tmp_path: Path
+    heard: str, ui: str, server: ServerProcess, password: dict[str, str], tmp_path: Path
 ) -> None:
     """[12.4-1] U9: the window is closed: the client says goodbye and ends, also where nobody hears SIGHUP."""
     master, slave = os.openpty()
@@ -137,30 +172,25 @@ def test_a_terminal_that_goes_away(
     errors.touch()
     # A full screen is painted on standard error.
     where = os.ttyname(slave) if ui == "tui" else str(errors)
-    trap = "trap '' HUP" if ignored else ""
-    home = environment(tmp_path / "1", TERM="xterm", ERRORS=where, TRAP=trap, **password)
-    words = [sys.executable, "echo.py", "client", "--ui", ui, *at(server)]
-    client = subprocess.Popen(
-        ["/bin/sh", "-c", _SHELL, os.ttyname(slave), *words],
-        cwd=ROOT,
-        env=home,
-        start_new_session=True,
-    )
-    with Client(tmp_path / "2", *at(server), first=("user2", "pass2")) as other:
-        other.prints("you are user2", err=True)
-        # A screen that nobody reads fills up.
-        end = time.monotonic() + PATIENCE
-        while not any("user1" in line for line in other.err):
-            assert time.monotonic() < end, "nobody came"
-            if select.select([master], [], [], 0.2)[0]:
-                os.read(master, 65_536)
-        os.close(master)
-        os.close(slave)
-        other.type("are you there?")
-        code = client.wait(PATIENCE)
-        assert code in (129, 141)
-        other.prints("user1 left", err=True)
-        assert other.end() == 0
+    client = on_terminal(heard, os.ttyname(slave), where, tmp_path / "1", "--ui", ui, *at(server), **password)
+    try:
+        with Client(tmp_path / "2", *at(server), first=("user2", "pass2")) as other:
+            other.prints("you are user2", err=True)
+            # A screen that nobody reads fills up.
+            end = time.monotonic() + PATIENCE
+            while not any("user1" in line for line in other.err):
+                assert time.monotonic() < end, "nobody came"
+                if select.select([master], [], [], 0.2)[0]:
+                    os.read(master, 65_536)
+            os.close(master)
+            os.close(slave)
+            other.type("are you there?")
+            assert client.wait(PATIENCE) in (129, 141)
+            other.prints("user1 left (quit)", err=True)
+            assert other.end() == 0
+    finally:
+        client.kill()
+        client.wait()
     assert "Traceback" not in errors.read_text()
     assert "mistake" not in errors.read_text()
 

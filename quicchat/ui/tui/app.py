@@ -70,15 +70,6 @@ class QuicchatApp(Canvas[None]):
         asyncio.get_running_loop().set_task_factory(None)
         self.ready.set()
 
-    def _fatal_error(self) -> None:
-        """What is broken here is raised by the face; Textual would print all values of all frames."""
-        self._close_messages_no_wait()
-
-    @property
-    def broken(self) -> Exception | None:
-        """What no part of the screen may raise, and one did."""
-        return self._exception
-
     def seated(self, desk: Desk) -> None:
         """Somebody is logged in; his theme is the one of last time."""
         self._seat = Seat(desk, self._scene.book)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
+import sys
 from typing import ClassVar, Final, TypeVar
 
 from textual import events
 from textual.app import App
+from textual.driver import Driver
 from textual.theme import Theme
 
 Answer = TypeVar("Answer")
+
+#: Seconds between two looks at whether there is a terminal.
+_LOOK: Final = 1.0
 
 SOBER: Final = Theme(
     name="quicchat",
@@ -39,6 +46,14 @@ class Canvas(App[Answer]):
         #: What was typed before the first picture; None since then.
         self._early: list[events.Event] | None = []
 
+    def get_driver_class(self) -> type[Driver]:
+        """Ours, where a terminal is a file."""
+        if sys.platform == "win32":
+            return super().get_driver_class()
+        from quicchat.ui.tui.terminal import Terminal
+
+        return Terminal
+
     async def on_event(self, event: events.Event) -> None:
         """A key finds nobody while there is no picture: it would be lost."""
         if self._early is not None and isinstance(event, events.Key | events.Paste):
@@ -48,14 +63,31 @@ class Canvas(App[Answer]):
 
     def on_ready(self) -> None:
         """In the order in which it was typed."""
-        if not self.is_headless and hasattr(signal, "SIGCONT"):
-            signal.signal(signal.SIGCONT, self._go_on)
+        if not self.is_headless and sys.platform != "win32":
+            # By the loop: what is done in between may hold the lock that it waits for.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGCONT, self._go_on)
+            self.set_interval(_LOOK, _hang_up)
         early, self._early = self._early or [], None
         for event in early if self.TRUSTS_EARLY else ():
             self.post_message(event)
 
-    def _go_on(self, *_: object) -> None:
+    def _go_on(self) -> None:
         """Who is stopped from outside gave nothing back: Textual would begin to read keys a second time."""
         if self.is_running and self._driver is not None:
             self._driver.suspend_application_mode()
             self._driver.resume_application_mode()
+
+    def _fatal_error(self) -> None:
+        """Who shows it raises what is broken here; Textual would print all values of all frames, passwords too."""
+        self._close_messages_no_wait()
+
+    @property
+    def broken(self) -> Exception | None:
+        """What no part of the picture may raise, and one did."""
+        return self._exception
+
+
+def _hang_up() -> None:
+    """Only the first program of a terminal is told that it went away, and Textual reads its end for ever."""
+    if not os.isatty(0):
+        signal.raise_signal(signal.SIGHUP)

@@ -68,15 +68,6 @@ class Question(Canvas[Answer]):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     asyncio.get_running_loop().add_signal_handler(number, self._end, 128 + number)
 
-    def _fatal_error(self) -> None:
-        """What is broken here is raised by who asks; Textual would print all values of all frames, passwords too."""
-        self._close_messages_no_wait()
-
-    @property
-    def broken(self) -> Exception | None:
-        """What no part of the form may raise, and one did."""
-        return self._exception
-
     def action_leave(self) -> None:
         """There is no answer."""
         self.exit(None)
