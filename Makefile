@@ -62,8 +62,8 @@ picture: .venv/.dev ## draw the pictures of the README anew
 
 lock: .venv/.dev ## choose the newest allowed dependencies and write the lock files
 	@$(PIP) --require-hashes --requirement .ci/requirements-uv.lock
-	$(BIN)/$(LOCK) pyproject.toml --extra tui --group build --output-file .ci/requirements.lock
-	$(BIN)/$(LOCK) pyproject.toml --extra tui --group dev --constraint .ci/requirements.lock --output-file .ci/requirements-dev.lock
+	$(BIN)/$(LOCK) pyproject.toml --extra pgp --extra tui --group build --output-file .ci/requirements.lock
+	$(BIN)/$(LOCK) pyproject.toml --extra pgp --extra tui --group dev --constraint .ci/requirements.lock --output-file .ci/requirements-dev.lock
 	$(BIN)/$(LOCK) --group lock --output-file .ci/requirements-uv.lock
 
 clean: ## remove .venv and what the tools left behind
