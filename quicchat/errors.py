@@ -67,6 +67,8 @@ class Code(IntEnum):
     FILE_CHANGED = 0x603
     QUOTA = 0x604
     RANGE = 0x605
+    KEYS_STALE = 0x701
+    SEALED_ONLY = 0x702
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ MEANINGS: Final[dict[Code, Meaning]] = {
     Code.FILE_CHANGED: Meaning("The file changed while it was read."),
     Code.QUOTA: Meaning("Your quota is used up."),
     Code.RANGE: Meaning("That range lies outside the file."),
+    Code.KEYS_STALE: Meaning("The device list is stale; fetch it anew."),
+    Code.SEALED_ONLY: Meaning("Only what is encrypted from end to end is taken here."),
 }
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from quicchat.wire.chapters import accounts, files, messages, presence, rooms, session
+from quicchat.wire.chapters import accounts, files, keys, messages, presence, rooms, session
 from quicchat.wire.machine import Machine, Row
 from quicchat.wire.states import LOGIN, Rows, State
 
@@ -27,7 +27,7 @@ class Chapter(Protocol):
     ROWS: Rows
 
 
-CHAPTERS: Final[tuple[Chapter, ...]] = (session, accounts, rooms, messages, presence, files)
+CHAPTERS: Final[tuple[Chapter, ...]] = (session, accounts, rooms, messages, presence, files, keys)
 
 
 def connection_machine(chapters: Iterable[Chapter] = CHAPTERS) -> Machine[State]:

@@ -156,21 +156,46 @@ def pdu(
     """
 
     def enter(cls: P) -> P:
-        made: P = dataclass(frozen=True, slots=True, kw_only=True)(cls)  # type: ignore[assignment]
-        fields = tuple(
-            Field(name=item.name, **item.metadata) for item in dataclasses.fields(made) if "key" in item.metadata
-        )
-        fields = tuple(sorted(fields, key=lambda each: each.key))
-        by_key = {each.key: each for each in fields}
-        if len(by_key) != len(fields):
-            raise ValueError(f"{name}: a body key is used twice")
-        if bool(outcome) != hasattr(made, "outcome"):
-            raise ValueError(f"{name}: outcome words and the property `outcome` go together")
-        if hasattr(made, "__post_init__"):
-            raise ValueError(f"{name}: the codec does not run __post_init__; what it checks belongs in a field type")
-        doc = (cls.__doc__ or "").strip()
-        made.SPEC = Spec(number, name, by, via, section, since, outcome, replay_safe, doc, fields, by_key)
+        made = _made(cls, Spec(number, name, by, via, section, since, outcome, replay_safe, "", (), {}))
         REGISTRY.add(made)
         return made
 
     return enter
+
+
+#: The records of the vocabulary, in the order of their definition: maps that travel as byte strings inside PDUs.
+RECORDS: Final[list[type[Pdu]]] = []
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(key,))
+def record(name: str, *, section: str) -> Callable[[P], P]:
+    """Make a class a record: with fields like a PDU's, for `codec.encode_body`, but with no number of its own.
+
+    One without a section never leaves the device, and does not belong to the vocabulary.
+    """
+
+    def enter(cls: P) -> P:
+        made = _made(cls, Spec(0, name, frozenset(), Via(0), section, 2, (), False, "", (), {}))
+        if section:
+            RECORDS.append(made)
+        return made
+
+    return enter
+
+
+def _made(cls: P, bare: Spec) -> P:
+    """The class with its fields, as a value."""
+    made: P = dataclass(frozen=True, slots=True, kw_only=True)(cls)  # type: ignore[assignment]  # it is the class it was
+    fields = tuple(
+        Field(name=item.name, **item.metadata) for item in dataclasses.fields(made) if "key" in item.metadata
+    )
+    fields = tuple(sorted(fields, key=lambda each: each.key))
+    by_key = {each.key: each for each in fields}
+    if len(by_key) != len(fields):
+        raise ValueError(f"{bare.name}: a body key is used twice")
+    if bool(bare.outcomes) != hasattr(made, "outcome"):
+        raise ValueError(f"{bare.name}: outcome words and the property `outcome` go together")
+    if hasattr(made, "__post_init__"):
+        raise ValueError(f"{bare.name}: the codec does not run __post_init__; what it checks belongs in a field type")
+    made.SPEC = dataclasses.replace(bare, doc=(cls.__doc__ or "").strip(), fields=fields, by_key=by_key)
+    return made

@@ -41,6 +41,9 @@ WHOLE = "text/plain;whole"
 #: The media type of an attachment that is a directory: an archive (POSIX.1-2001 pax), unpacked where it arrives.
 DIRECTORY = "application/x-tar;directory"
 
+#: The longest sealed body (wire/sealed.py): it fits a frame with all that travels around it.
+SEALED_BYTES = 49_152
+SEALED = Bytes(SEALED_BYTES, 1)
 _ATTACHMENTS = Array(Tuple((FILE, FILE_SIZE, SHORT, ATTACHED_NAME, MILLISECONDS)), ATTACHED)
 #: Rows [file, bytes, media type, name or "", modified or 0].
 Attachments = tuple[tuple[bytes, int, str, str, int], ...]
@@ -65,10 +68,11 @@ class Kind(IntEnum):
     PIN = 14
 
 
-#: The kinds that say something of their own; the other postable ones are about one earlier event, named in `refs`.
+#: The kinds that say something of their own, and those that are about one earlier event, named in `refs`.
 SAID = frozenset({Kind.TEXT, Kind.EMOTE, Kind.NOTICE, Kind.CODE, Kind.FILE})
+ABOUT = frozenset({Kind.EDIT, Kind.RETRACT, Kind.REACT, Kind.PIN})
 #: What a client may post; the other kinds are facts that the server records.
-POSTABLE = SAID | {Kind.EDIT, Kind.RETRACT, Kind.REACT, Kind.PIN}
+POSTABLE = SAID | ABOUT | {Kind.KEY}
 #: The kinds of version 1; to a version-1 client every other one is a notice with its fallback text.
 KINDS_OF_VERSION_1 = frozenset({Kind.TEXT, Kind.NOTICE})
 
@@ -106,6 +110,9 @@ class Post(Pdu):
     attachments: Attachments | None = key(
         10, _ATTACHMENTS, "[file, bytes, media type, name, modified] of what was offered before", default=None, since=2
     )
+    sealed: bytes | None = key(
+        11, SEALED, "a `sealed-body` that says it instead of `text`, which is empty then", default=None, since=2
+    )
     expires: int | None = key(12, MILLISECONDS, "when to forget it, Unix ms", default=None, since=2)
     sent: int | None = key(13, MILLISECONDS, "the sender's clock, Unix ms", default=None)
 
@@ -141,10 +148,12 @@ class Message(Pdu):
     refs: tuple[int, ...] | None = key(12, Array(SEQ, 32), "as sent", default=None, since=2)
     mentions: tuple[str, ...] | None = key(13, USERS, "as sent", default=None, since=2)
     attachments: Attachments | None = key(14, _ATTACHMENTS, "as sent", default=None, since=2)
+    sealed: bytes | None = key(15, SEALED, "as sent, with no entry but this device's own", default=None, since=2)
     expires: int | None = key(16, MILLISECONDS, "as sent", default=None, since=2)
     sent: int | None = key(17, MILLISECONDS, "as sent", default=None)
     by: str | None = key(18, USER, "who made him leave, where it was another", default=None, since=2)
     rank: Rank | None = key(19, Choice(Rank), "of a ROLE event: what who is mentioned is now", default=None, since=2)
+    policy: int | None = key(20, Uint(0xFFFF), "of a TOPIC event: what the room's is now", default=None, since=2)
 
 
 @pdu(0x33, "RECEIPT", by=CLIENT, via=_ROOM_CARRYING, section="6.4", since=2)
@@ -275,7 +284,7 @@ def recorded(
 
 def blanked(message: Message) -> Message:
     """What is left of a message that was taken back."""
-    return replace(message, text="", mentions=None, attachments=None, extra=None)
+    return replace(message, text="", mentions=None, attachments=None, sealed=None, extra=None)
 
 
 ROWS: Rows = tuple(

@@ -13,6 +13,8 @@ _ASKED = Via.CONTROL | Via.QUERY
 #: Bits of a room's policy: it ends with its last member; who enters needs an invitation.
 EPHEMERAL = 1
 INVITE_ONLY = 2
+#: What is said there is sealed from end to end; once set it stays.
+ENCRYPTED = 4
 
 
 class Rank(IntEnum):
@@ -32,7 +34,10 @@ class Create(Pdu):
     room: str = key(1, ROOM, "the new room's name")
     topic: str | None = key(2, LINE, "what it is about", default=None)
     policy: int | None = key(
-        3, Uint(0xFFFF), "bit 0: ends when the last member leaves; bit 1: by invitation only", default=None
+        3,
+        Uint(0xFFFF),
+        "bit 0: ends when the last member leaves; bit 1: by invitation only; bit 2: encrypted",
+        default=None,
     )
 
 
@@ -44,6 +49,7 @@ class Join(Pdu):
     create: bool | None = key(2, Bool(), "make it where it does not exist", default=None)
     secret: str | None = key(3, SHORT, "of a room that asks for one", default=None)
     policy: int | None = key(4, Uint(0xFFFF), "of the room that `create` makes", default=None)
+    member: bool | None = key(5, Bool(), "only for who is in already: nobody enters", default=None)
 
 
 @pdu(0x22, "ROOM_LEAVE", by=CLIENT, via=Via.CONTROL, section="5.3", since=2)
