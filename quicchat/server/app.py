@@ -32,13 +32,14 @@ from quicchat.server.feed import BUDGET
 from quicchat.server.handler import Dispatch
 from quicchat.server.house import House
 from quicchat.server.model import UNNAMED, Credentials, Policy, SessionId, network
-from quicchat.server.ports import Accounts, Blobs, Clock, Files, Log, Rooms, Share
+from quicchat.server.ports import Accounts, Blobs, Clock, Files, Keys, Log, Rooms, Share
 from quicchat.server.rates import Rates
 from quicchat.server.router import Router
 from quicchat.server.services.accounts import AccountService
 from quicchat.server.services.devices import Devices
 from quicchat.server.services.files import FileService
 from quicchat.server.services.history import HistoryService
+from quicchat.server.services.keys import KeyService
 from quicchat.server.services.messages import Messages
 from quicchat.server.services.presence import PresenceService
 from quicchat.server.services.receipts import ReceiptService
@@ -70,12 +71,13 @@ _DEMO: Final = (("user1", "pass1"), ("user2", "pass2"))
 
 
 class Store(Protocol):
-    """A store adapter: four ports over one database."""
+    """A store adapter: five ports over one database."""
 
     accounts: Accounts
     rooms: Rooms
     log: Log
     files: Files
+    keys: Keys
 
     async def close(self) -> None:
         """Finish what was begun, then close."""
@@ -103,6 +105,7 @@ def services(store: Store, blobs: Blobs, share: Share, clock: Clock, policy: Pol
         HistoryService(store.log),
         PresenceService(store.rooms, roster, clock, policy),
         FileService(store.files, blobs, share, clock, policy),
+        KeyService(store.keys, clock, policy),
     )
 
 

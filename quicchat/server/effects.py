@@ -10,7 +10,7 @@ from quicchat.server.content import Content, Sink
 from quicchat.server.model import Actor, Head, SessionId
 from quicchat.values import dataclass
 from quicchat.wire.chapters.files import FileHeader, GetFile
-from quicchat.wire.names import Room, User
+from quicchat.wire.names import Device, Room, User
 from quicchat.wire.registry import Pdu
 
 
@@ -49,13 +49,14 @@ class Tell:
 class Deliver:
     """A PDU for many sessions, encoded once; `older` is what version-1 sessions get instead, None for nothing.
 
-    One that may travel as a datagram does.
+    One that may travel as a datagram does. `own` is what these devices get instead, each for itself.
     """
 
     pdu: Pdu
     to: Audience
     older: Pdu | None = None
     but: SessionId | None = None
+    own: Mapping[tuple[User, Device], Pdu] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Journal:
             return
         if isinstance(effect.pdu, ReceiptEvent):
             return
-        held = size(effect.pdu)
+        held = size(effect.pdu) + sum(map(size, effect.own.values()))
         self._kept.append((effect, held))
         self._size += held
         while len(self._kept) > self.entries or self._size > self.size:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import field
 from ipaddress import IPv6Network
 from typing import Final, Literal, NewType
 
@@ -46,6 +48,12 @@ FIRST_CREDIT: Final = 65_536
 UNNAMED: Final = 24 * 3600 * 1000
 #: How much longer, in ms, an unfinished upload is kept, though events name it, that nobody goes on with.
 ABANDONED: Final = 6 * UNNAMED
+#: Devices of a user that may wait to be let into his list, and for how long after they were last seen, in ms.
+WAITING_EACH: Final = 16
+WAITING_LIFE: Final = 30 * 86_400_000
+#: Bytes of all that is told of one user's keys, so that it fits a frame; and of a device that waits (spec 15-keys).
+KEYS_SIZE: Final = 48 * 1024
+WAITING_SIZE: Final = 12 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,7 @@ class RoomInfo:
     first: int
     head: int
     read: int
+    unread: int
     members: int
     rank: Rank
     mentions: int = 0
@@ -131,10 +140,14 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A message in the log; `dup` when it was there before, and nothing was written."""
+    """A message in the log; `dup` when it was there before, and nothing was written.
+
+    `entries` is what of a KEY event is for one device alone: the handle of its key, and the packet.
+    """
 
     message: Message
     dup: bool = False
+    entries: Mapping[tuple[User, Device], tuple[int, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +216,7 @@ class Target:
     epoch: int
     head: int
     read: int
+    unread: int
     mentions: int
 
 
@@ -249,6 +263,69 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceKey:
+    """The key of a device, as the device made it known; `handle` is what key packets name it by."""
+
+    device: Device
+    fingerprint: bytes
+    handle: int
+    name: str
+    certificate: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of it in a page, about."""
+        return 64 + len(self.name.encode()) + len(self.certificate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedList:
+    """A device list as its user signed it, and the fingerprints that stand in it."""
+
+    serial: int
+    identity: bytes
+    devices: bytes
+    signature: bytes
+    fingerprints: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserKeys:
+    """What is told of a user's keys; serial 0 for one who has none, and nothing but the serial that is held."""
+
+    user: User
+    serial: int = 0
+    identity: bytes = b""
+    devices: bytes = b""
+    signature: bytes = b""
+    certificates: tuple[bytes, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of it in a page, about."""
+        parts = (self.identity, self.devices, self.signature, *self.certificates)
+        return 64 + sum(4 + len(each) for each in parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What became of a device's key: whether anything is new, whether it is listed, and the serial of the list now."""
+
+    news: bool
+    listed: bool
+    serial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """A part of a backup, of how many, and of which generation, 0 where there is none."""
+
+    generation: int = 0
+    count: int = 0
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """How a user appears to others. `since` is Unix ms, 0 for somebody who was not here since the start."""
 
@@ -274,6 +351,8 @@ class Policy:
     echo_only: bool = False
     welcome: str | None = None
     quota: Quota = Quota(size=1 << 30, files=1_000, uploads=5)
+    #: Bytes of one user's backup of keys.
+    backup: int = 8 << 20
 
 
 def network(address: str) -> str:

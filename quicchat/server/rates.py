@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from quicchat.wire.chapters.accounts import AuthStart, Password, Resume, Revoke, Sessions, Signup
 from quicchat.wire.chapters.files import CancelOffer, FileHeader, GetFile, ListFiles, Offer
+from quicchat.wire.chapters.keys import BackUp, GetKeys, PublishKeys, Restore
 from quicchat.wire.chapters.messages import (
     MANY,
     History,
@@ -39,6 +40,7 @@ class Cost(Enum):
     RECEIPT = auto()
     QUERY = auto()
     FILE = auto()
+    BACKUP = auto()
     DIGEST = auto()
     PRESENCE = auto()
     EPHEMERAL = auto()
@@ -53,6 +55,9 @@ COSTS: Final[dict[type[Pdu], Cost]] = {
     **dict.fromkeys((Password, Sessions, Revoke), Cost.DIRECTORY),
     **dict.fromkeys((History, Search, ListTargets, ListReceipts), Cost.QUERY),
     **dict.fromkeys((ListRooms, ListMembers, ListFiles), Cost.QUERY),
+    **dict.fromkeys((GetKeys, Restore), Cost.QUERY),
+    PublishKeys: Cost.DIRECTORY,
+    BackUp: Cost.BACKUP,
     **dict.fromkeys((Offer, CancelOffer, GetFile, FileHeader), Cost.FILE),
     PresenceSet: Cost.PRESENCE,
     Receipt: Cost.RECEIPT,
@@ -69,6 +74,7 @@ _USUAL: Final = {
     Cost.RECEIPT: (200.0, 500.0),
     Cost.QUERY: (100.0, 500.0),
     Cost.FILE: (50.0, 500.0),
+    Cost.BACKUP: (5.0, 200.0),
     Cost.DIGEST: (2.0, 20.0),
     Cost.PRESENCE: (2.0, 20.0),
     Cost.EPHEMERAL: (5.0, 20.0),

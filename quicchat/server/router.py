@@ -18,7 +18,7 @@ from quicchat.server.model import SessionId
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.digest import digest
-from quicchat.wire.names import ANNOUNCEMENTS, Room, User, parties
+from quicchat.wire.names import ANNOUNCEMENTS, Device, Room, User, parties
 from quicchat.wire.registry import Pdu, Via
 
 #: Pushes in one loop turn: about 20 ms, so that a burst in a large room holds up nobody for longer.
@@ -30,6 +30,7 @@ class Listener(Protocol):
 
     id: SessionId
     version: int
+    device: Device
     #: Done when the session is over.
     over: Future[None]
 
@@ -179,6 +180,10 @@ class Router:
             if listener.id == effect.but:
                 continue
             version = listener.version
+            own = effect.own.get((self._users[listener], listener.device)) if effect.own and version > 1 else None
+            if own is not None:
+                listener.push(own, frame.wrap(codec.encode(own, version=version)))
+                continue
             if version not in versions:
                 versions[version] = _encoded(effect, version)
             if (encoded := versions[version]) is not None:

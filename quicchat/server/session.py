@@ -71,7 +71,7 @@ class Session:
 
     def __init__(self, number: SessionId, link: Link, house: House, *, wall: float, seed: int) -> None:
         self.id = number
-        self.version = 0
+        self.version, self.device = 0, Device(b"")
         self._loop = loop = asyncio.get_running_loop()
         self.over: asyncio.Future[None] = loop.create_future()
         self._house = house
@@ -184,7 +184,8 @@ class Session:
         version = self._connection.version or 0
         self.version = version
         binding = self._link.certificate_hash + self._connection.negotiation.transcript
-        self._actor = replace(self._actor, version=version, device=Device(pdu.device), binding=binding)
+        self.device = Device(pdu.device)
+        self._actor = replace(self._actor, version=version, device=self.device, binding=binding)
         log.info("negotiated", extra={"session": self.id, "version": version, "agent": pdu.agent or ""})
 
     def _lost(self, code: int, reason: str) -> None:

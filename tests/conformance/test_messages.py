@@ -26,6 +26,7 @@ from quicchat.wire.chapters.session import Error, Ok
 from tests.conformance.files import naming, offer
 from tests.conformance.house import House, play, simulated, somebody
 from tests.conformance.peer import calling, entered
+from tests.conformance.sealing import Key, keying, publish
 from tests.conformance.talk import SlowLog, page, post, said, text, texts
 
 
@@ -100,6 +101,8 @@ def test_only_some_kinds_are_posted(house: House) -> None:
                 pdu = post(user=bob.user, kind=kind, refs=None if kind in SAID else (1,))
                 if kind is Kind.FILE:
                     pdu = replace(pdu, attachments=naming(b"").attachments)
+                if kind is Kind.KEY:
+                    pdu = keying([await publish(bob, Key())], user=bob.user)
                 if kind in POSTABLE:
                     await said(alice, replace(pdu, refs=(2,)) if kind is Kind.RETRACT else pdu)
                     assert (await bob.hear(Message)).kind is kind

@@ -42,6 +42,21 @@ def test_a_room_is_made_once(house: House) -> None:
     house.run(scenario())
 
 
+def test_a_member_asks_for_the_state(house: House) -> None:
+    """[5.2-10]: who is in is told the state, and nobody enters by asking for it, not even where he could."""
+
+    async def scenario() -> None:
+        async with entered(house.place) as alice, entered(house.place) as bob:
+            room = somebody()
+            made = await state(alice, Create(room=room, topic="toys"))
+            assert await state(alice, Join(room=room, member=True)) == made
+            assert await bob.refused(Join(room=room, member=True)) == Code.NOT_MEMBER
+            assert await bob.refused(Join(room=somebody(), create=True, member=True)) == Code.NOT_MEMBER
+            assert await events(alice, room) == [(Kind.JOIN, alice.user)]
+
+    house.run(scenario())
+
+
 @pytest.mark.parametrize("room", ["general", "*", "@a,b"])
 def test_some_rooms_are_not_made_entered_or_left(house: House, room: str) -> None:
     """[5.1-3]: FORBIDDEN."""

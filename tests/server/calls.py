@@ -9,11 +9,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from quicchat.errors import Refused
-from quicchat.server.model import ABANDONED, Quota, Upload, Word
+from quicchat.server.model import ABANDONED, Quota, SignedList, Upload, Word
 from quicchat.wire import leaves
 from quicchat.wire.chapters.messages import WHOLE, Kind, Post, Window
-from quicchat.wire.chapters.rooms import EPHEMERAL, INVITE_ONLY, Rank
+from quicchat.wire.chapters.rooms import ENCRYPTED, EPHEMERAL, INVITE_ONLY, Rank
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User
+from tests.server.sealing import body, key_of, keys_for, signed
 from tests.server.stores import Store, credentials
 
 USERS = [User(name) for name in ("alice", "bob", "carol")]
@@ -31,6 +32,9 @@ _FIELDS: tuple[dict[str, Any], ...] = (
     {"text": "gr\u00fc\u00df " * 40, "expires": 1, "extra": {33: [1, b"x"]}},
     {"text": "b", "extra": {2 * number + 33: 0 for number in range(50)}},
     {"text": "a b", "mentions": ("alice", "bob", "bob", "nobody")},
+    {"text": "", "sealed": body()},
+    {"text": "", "sealed": body(b"other")},
+    *({"text": "", "kind": Kind.KEY, "sealed": keys_for(*marks)} for marks in ((1,), (2,), (1, 2), (1, 4))),
     *({"text": "a", "kind": Kind.FILE, "attachments": ((*each, "x", "n", 0),)} for each in FILES),
     {"text": "a", "kind": Kind.FILE, "attachments": ((*FILES[0], "x", "n", 1), (*FILES[1], "y", "", 2))},
     {"text": "a", "attachments": ((*FILES[0], WHOLE, "", 0),)},
@@ -47,6 +51,7 @@ ABOUT = [
         (Kind.PIN, "pin"),
     )
 ]
+ABOUT.append(Post(cid=CIDS[0], kind=Kind.EDIT, text="", sealed=body(b"corrected")))
 WORDS = [(Word(parts=("a",)),), (Word(parts=("a",), prefix=True), Word(parts=("b",))), (Word(parts=("a", "b")),)]
 
 users, devices = st.sampled_from(USERS), st.sampled_from(DEVICES)
@@ -103,7 +108,7 @@ def changes() -> st.SearchStrategy[Call]:
     """Accounts and memberships, with arguments from small sets, so that they meet each other."""
     return st.one_of(
         st.builds(sign_up_of, users, st.integers(1, 3), times),
-        st.builds(_create, rooms, users, st.sampled_from([0, EPHEMERAL]), st.booleans(), cids, times),
+        st.builds(_create, rooms, users, st.sampled_from([0, EPHEMERAL, ENCRYPTED]), st.booleans(), cids, times),
         st.builds(join_of, rooms, users, st.sampled_from([None, 0, EPHEMERAL]), secrets, rarely, rarely, cids, times),
         st.builds(_set_credentials, users, st.integers(1, 3), st.none() | st.integers(1, 3), st.none() | devices),
         st.builds(_admit, users, devices, times, st.none() | st.integers(1, 3)),
@@ -112,6 +117,7 @@ def changes() -> st.SearchStrategy[Call]:
         st.builds(_revoke, users, devices),
         st.builds(_leave, rooms, users, cids, times),
         rules(),
+        sealing(),
     )
 
 
@@ -121,12 +127,44 @@ def anything() -> st.SearchStrategy[Call]:
 
 def rules() -> st.SearchStrategy[Call]:
     """What those who rank in a room do."""
-    policies = st.sampled_from([None, 0, EPHEMERAL, INVITE_ONLY])
+    policies = st.sampled_from([None, 0, EPHEMERAL, INVITE_ONLY, ENCRYPTED, ENCRYPTED | EPHEMERAL])
     return st.one_of(
         st.builds(_change, rooms, users, st.sampled_from([None, "", "t"]), policies, secrets, rarely, cids, times),
         st.builds(_invite, rooms, users, users, rarely, times),
         st.builds(_kick, rooms, users, users, st.booleans(), rarely, cids, times),
         st.builds(_set_rank, rooms, users, users, st.sampled_from([*Rank][1:]), rarely, cids, times),
+    )
+
+
+def sealing() -> st.SearchStrategy[Call]:
+    """What devices say of their keys."""
+    lists = st.none() | st.builds(signed, st.integers(1, 4), st.sampled_from([1, 2, 3]), st.integers(4, 6))
+    return st.one_of(
+        st.builds(_publish, users, devices, st.integers(1, 4), st.sampled_from([40, 40, 41, 30_000]), lists, times),
+        st.builds(_back_up, users, st.integers(1, 3), st.integers(0, 2), st.integers(1, 50)),
+    )
+
+
+def _publish(user: User, device: Device, mark: int, size: int, listed: SignedList | None, at: int) -> Call:
+    return Call(
+        f"publish {user} {device[0]} {mark} {size} {listed and (listed.serial, *listed.fingerprints)}",
+        lambda store: store.keys.publish(user, key_of(device, mark, size=size), listed, at=at),
+    )
+
+
+def keyed(user: User, other: User, device: Device, mark: int, room: Room, number: int) -> list[Call]:
+    """A device of another is listed, given a key, and once more, and looks for it; `number` is used only once."""
+    again = Post(cid=number.to_bytes(16, "big"), kind=Kind.KEY, text="", sealed=keys_for(mark))
+    called = [_publish(other, device, mark, 40, signed(number, mark, 1 + mark), 1)]
+    seen: dict[str, Any] = {"window": Window.LATEST, "anchor": 0, "limit": 9, "budget": 900, "device": device}
+    called += [_append(room, user, DEVICES[0], again, 1)] * 2
+    return [*called, Call(f"page {room} {other}", lambda store: store.log.page(room, other, **seen))]
+
+
+def _back_up(user: User, generation: int, part: int, size: int) -> Call:
+    return Call(
+        f"back up {user} {generation} {part} {size}",
+        lambda store: store.keys.back_up(user, generation, part, bytes(size), most=100),
     )
 
 

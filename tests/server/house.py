@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from quicchat.client.api import Chat
 from quicchat.client.inbox import Event
 from quicchat.client.login import Identity
+from quicchat.client.memory import Memory
 from quicchat.errors import Code, Refused
 from quicchat.protocol.limits import Limits
 from quicchat.server.adapters.store_memory import MemoryStore
@@ -62,8 +63,9 @@ class World:
         sign_up: bool = True,
         device: bytes = b"",
         versions: tuple[int, ...] = VERSIONS,
+        memory: Memory | None = None,
     ) -> Chat:
-        chat = Chat(self.link(), versions=versions, device=device)
+        chat = Chat(self.link(), versions=versions, device=device, memory=memory)
         self.chats.append(chat)
         await chat.open(Identity(user=user, password=password, sign_up=sign_up, iterations=1))
         return chat

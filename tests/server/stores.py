@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from quicchat.errors import Code, Refused
 from quicchat.server.model import Credentials, Head, Quota, Upload
-from quicchat.server.ports import Accounts, Files, Log, Rooms
+from quicchat.server.ports import Accounts, Files, Keys, Log, Rooms
 from quicchat.wire.chapters.messages import Kind, Message, Post, Window
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.codec import decode_body
@@ -29,12 +29,13 @@ _cids = itertools.count(1)
 
 
 class Store(Protocol):
-    """Four ports over one database."""
+    """Five ports over one database."""
 
     accounts: Accounts
     rooms: Rooms
     log: Log
     files: Files
+    keys: Keys
 
     async def close(self) -> None: ...
 

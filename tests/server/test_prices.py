@@ -28,6 +28,7 @@ def test_the_table_of_the_specification_is_that_of_the_code() -> None:
         "RECEIPT": rates._USUAL[Cost.RECEIPT],
         "queries": rates._USUAL[Cost.QUERY],
         "files": rates._USUAL[Cost.FILE],
+        "backups": rates._USUAL[Cost.BACKUP],
         "digests": rates._USUAL[Cost.DIGEST],
         "PRESENCE_SET": rates._USUAL[Cost.PRESENCE],
         "TYPING": rates._USUAL[Cost.EPHEMERAL],

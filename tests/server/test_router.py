@@ -20,12 +20,13 @@ from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.chapters.presence import Presence, Show, Typing
 from quicchat.wire.chapters.rooms import Invite
 from quicchat.wire.digest import digest
-from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room, User, direct
+from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Device, Room, User, direct
 from quicchat.wire.registry import Pdu
 from tests.frames import frames
 
 R1, R2 = Room("r1"), Room("r2")
 ALICE, BOB, EVE = User("alice"), User("bob"), User("eve")
+PHONE, LAPTOP = Device(b"phone" + bytes(11)), Device(b"laptop" + bytes(10))
 
 
 class Ear:
@@ -33,9 +34,8 @@ class Ear:
 
     over: asyncio.Future[None]
 
-    def __init__(self, number: int, version: int = 2) -> None:
-        self.id = SessionId(number)
-        self.version = version
+    def __init__(self, number: int, version: int = 2, device: Device = PHONE) -> None:
+        self.id, self.version, self.device = SessionId(number), version, device
         self.heard: list[Pdu] = []
         self.frames: list[bytes] = []
         self.closed: list[tuple[Code, str]] = []

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import Stored, Word
 from quicchat.wire.chapters.messages import SAID, Kind, Message, Post, Window
 from quicchat.wire.chapters.rooms import EPHEMERAL, Rank
@@ -35,13 +30,6 @@ from tests.server.stores import (
 )
 
 DIRECT = Room("@alice,bob")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 async def act(store: Store, room: Room, sender: User, kind: Kind, target: int, text: str = "x") -> Code | None:

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import PRESENCE_ROOM, ROOMS_EACH, Head, Listed, RoomInfo
 from quicchat.wire.chapters.messages import Kind, Window
 from quicchat.wire.chapters.rooms import EPHEMERAL, Rank
@@ -37,13 +31,6 @@ from tests.server.stores import (
     sign_up,
     whole_log,
 )
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 def test_a_new_store_has_standing_rooms_and_nobody(store: Store) -> None:
@@ -185,7 +172,7 @@ def test_making_entering_and_leaving_are_events(store: Store) -> None:
             (4, ALICE, Kind.LEAVE, "alice left"),
         ]
         info = RoomInfo(
-            room=HALL, topic="talk", policy=0, epoch=1, first=1, head=4, read=3, members=1, rank=Rank.MEMBER
+            room=HALL, topic="talk", policy=0, epoch=1, first=1, head=4, read=3, unread=1, members=1, rank=Rank.MEMBER
         )
         assert await store.rooms.info(HALL, BOB) == info
 

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import INVITATIONS_EACH, Invitation
 from quicchat.wire.chapters.rooms import EPHEMERAL, INVITE_ONLY, Rank
 from quicchat.wire.names import Room, User
 from tests.server.stores import ALICE, BOB, CAROL, HALL, Store, changes, cid, enters, make, rank, refusal, run, sign_up
 
 DAVE = User("dave")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 def test_a_room_with_a_key(store: Store, tmp_path: Path) -> None:
@@ -51,6 +39,26 @@ def test_a_room_with_a_key(store: Store, tmp_path: Path) -> None:
     run(scenario())
     run(store.close())
     assert not [path for path in tmp_path.iterdir() if b"open sesame" in path.read_bytes()]
+
+
+def test_only_a_member_is_told(store: Store) -> None:
+    """[5.2-10], Rooms.join: with `member` who is in is told the room, and nobody enters, invited or not."""
+
+    async def scenario() -> None:
+        await sign_up(store, ALICE, BOB)
+        await make(store, HALL, ALICE)
+        await store.rooms.invite(HALL, BOB, ALICE, at=1)
+        found = await store.rooms.join(HALL, ALICE, member=True, cid=cid(), at=1)
+        assert (found.stored, found.info) == (None, await store.rooms.info(HALL, ALICE))
+        for room in (HALL, Room("nowhere")):
+            asked = store.rooms.join(room, BOB, make=0, member=True, cid=cid(), at=1)
+            assert await refusal(asked) is Code.NOT_MEMBER
+        # The invitation is still there.
+        assert await enters(store, BOB) is None
+        await store.rooms.leave(HALL, ALICE, cid=cid(), at=1)
+        assert await refusal(store.rooms.join(HALL, ALICE, member=True, cid=cid(), at=1)) is Code.NOT_MEMBER
+
+    run(scenario())
 
 
 def test_a_room_by_invitation_only(store: Store) -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import UNNAMED
 from quicchat.wire import leaves
 from quicchat.wire.chapters.files import Standing
@@ -44,13 +38,6 @@ from tests.server.stores import (
 
 DIRECT = Room("@alice,bob")
 EMPTY, _ = leaves.of(b"")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 def test_a_known_digest_opens_nothing(store: Store) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from quicchat.errors import Code, LocalProtocolError
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import Stored
 from quicchat.wire.chapters.messages import HistoryPage, Kind, Message, Window
 from quicchat.wire.chapters.rooms import EPHEMERAL
@@ -39,13 +35,6 @@ from tests.server.stores import (
 
 #: The widest frame that every peer takes (protocol §7.11).
 FRAME = 64 * 1024
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 def test_a_post_comes_back_as_it_was_sent(store: Store) -> None:

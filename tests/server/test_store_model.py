@@ -20,6 +20,7 @@ from quicchat.wire.chapters.messages import Window
 from quicchat.wire.chapters.rooms import EPHEMERAL
 from quicchat.wire.names import Device, Room, User
 from tests.server.calls import (
+    DEVICES,
     FILES,
     ROOMS,
     USERS,
@@ -33,6 +34,7 @@ from tests.server.calls import (
     collection,
     devices,
     join_of,
+    keyed,
     places,
     rarely,
     receipts,
@@ -124,8 +126,10 @@ class Twins(RuleBasedStateMachine):
     )
     def pages(self, asked: list[tuple[Room, User, Window, int, int, int, int]]) -> None:
         for room, user, window, anchor, limit, budget, until in asked:
-            limits = {"anchor": anchor, "limit": limit, "budget": budget, "until": until}
-            self.same(lambda store: store.log.page(room, user, window=window, **limits))  # noqa: B023 - called at once
+            limits: dict[str, Any] = {"anchor": anchor, "limit": limit, "budget": budget, "until": until}
+            for device in DEVICES[: 1 + limit % 2]:
+                facts = {**limits, "device": device}
+                self.same(lambda store: store.log.page(room, user, window=window, **facts))  # noqa: B023 - called at once
 
     @rule(user=users, words=st.sampled_from(WORDS), room=rooms, limit=st.integers(1, 3))
     def search(self, user: User, words: tuple[Word, ...], room: Room, limit: int) -> None:
@@ -138,6 +142,14 @@ class Twins(RuleBasedStateMachine):
         for user, number, room, parts in asked:
             self.shared += 1
             for call in sharing(user, number, room, parts, b"shared" + self.shared.to_bytes(10)):
+                self.same(call.make)
+
+    @rule(asked=st.lists(st.tuples(users, users, devices, st.integers(1, 3), rooms), min_size=2, max_size=4))
+    def seal(self, asked: list[tuple[User, User, Device, int, Room]]) -> None:
+        """Devices are listed, and keys are given to them, in whatever rooms the two have in common."""
+        for user, other, device, mark, room in asked:
+            self.shared += 1
+            for call in keyed(user, other, device, mark, room, 10 + self.shared):
                 self.same(call.make)
 
     @rule(user=users, number=st.integers(0, 3), at=times)
@@ -154,6 +166,9 @@ class Twins(RuleBasedStateMachine):
         self.same(lambda store: store.rooms.listed(user, after=after, limit=limit))
         self.same(lambda store: store.rooms.members(room, user, after=past, limit=limit))
         self.same(lambda store: store.log.targets(user, after=after, limit=limit))
+        self.same(lambda store: store.keys.concerned(user))
+        self.same(lambda store: store.keys.of([(each, 1) for each in USERS], budget=300 * limit))
+        self.same(lambda store: store.keys.restore(user, 0))
 
     @rule(
         user=users,
@@ -201,6 +216,8 @@ async def _state(store: Store, seen: set[tuple[User, Device]]) -> list[Any]:
         asks += [outcome(store.files.readable(user, file)) for file, _ in FILES]
         asks += [outcome(store.files.uploading(user, file)) for file, _ in FILES]
         asks += [outcome(store.files.listed(room, user, before=None, limit=99)) for room in ROOMS[:5]]
+        asks += [outcome(store.keys.waiting(user, at=5)), outcome(store.keys.restore(user, 1))]
+    asks += [outcome(store.keys.of([(user, 2) for user in USERS], budget=100_000))]
     asks += [outcome(store.log.holding(room, 4)) for room in ROOMS[:3]]
     return await asyncio.gather(*asks)
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.wire.chapters.messages import Message, Window
 from quicchat.wire.codec import decode_body
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room
 from tests.server.stores import ALICE, BOB, HALL, PHONE, PLENTY, Store, cid, head_of, make, post, run, say, sign_up
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 @pytest.mark.parametrize(
@@ -155,7 +145,12 @@ def test_however_much_was_missed_it_comes_page_by_page(store: Store) -> None:
             await store.log.append_many(ALICE, PHONE, posts[start : start + 60], at=1)
         places: list[int] = []
         while True:
-            bounds = {"anchor": places[-1] if places else 2, "until": many + 3, "limit": limit, "budget": budget}
+            bounds: dict[str, Any] = {
+                "anchor": places[-1] if places else 2,
+                "until": many + 3,
+                "limit": limit,
+                "budget": budget,
+            }
             page = await store.log.page(GENERAL, BOB, window=Window.BETWEEN, **bounds)
             if not page.events:
                 break

@@ -14,6 +14,7 @@ from quicchat.server.model import Word
 from quicchat.wire import leaves
 from quicchat.wire.chapters.messages import WHOLE, Kind, Window
 from quicchat.wire.names import Room
+from tests.server.sealing import given, key_of, key_post, signed
 from tests.server.stores import (
     ALICE,
     BOB,
@@ -93,6 +94,26 @@ async def come_and_go(store: SqliteStore, said: bytes) -> None:
     await store.accounts.revoke(ALICE, PHONE)
 
 
+async def seal(store: SqliteStore) -> None:
+    """All that is done with keys, and an event for one device."""
+    keys = store.keys
+    for user in (ALICE, BOB):
+        await keys.publish(user, key_of(PHONE, 1), None, at=1)
+        await keys.publish(user, key_of(PHONE, 1), signed(1, 1), at=1)
+    for mark in (2, 3):
+        await keys.publish(BOB, key_of(LAPTOP, mark), signed(mark, mark), at=1)
+    await keys.of([(ALICE, 0), (BOB, 3)], budget=PLENTY)
+    await keys.waiting(ALICE, at=1)
+    await keys.concerned(ALICE)
+    for generation, part in ((1, 0), (1, 1), (2, 0)):
+        await keys.back_up(ALICE, generation, part, b"x", most=9)
+    await keys.restore(ALICE, 0)
+    for _ in range(2):
+        await store.log.append(HALL, ALICE, PHONE, key_post(3, cid=bytes(16)), at=1)
+    await store.log.append(Room("@alice,bob"), ALICE, PHONE, key_post(3), at=1)
+    assert await given(store, HALL, BOB, LAPTOP) == [{3: b"packet 3"}]
+
+
 def values(sql: str) -> list[None] | dict[str, None]:
     """Nothing for each parameter, by place or by name."""
     return dict.fromkeys(re.findall(r":(\w+)", sql)) or [None] * sql.count("?")
@@ -112,6 +133,7 @@ def test_no_question_reads_a_whole_table(tmp_path: Path) -> None:
         for _ in range(2):
             await store.log.append(HALL, ALICE, PHONE, said, at=1)
         await share(store)
+        await seal(store)
         await talk_about(store)
         for device in (PHONE, LAPTOP):
             await store.log.receipt(HALL, ALICE, PHONE, delivered=1, read=1, at=1)

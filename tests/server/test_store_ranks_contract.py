@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
 import pytest
 
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.wire.chapters.messages import Kind
 from quicchat.wire.chapters.rooms import EPHEMERAL, INVITE_ONLY, Rank
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, Room, User
@@ -37,13 +33,6 @@ from tests.server.stores import (
 )
 
 DAVE = User("dave")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 async def ranks(store: Store, room: Room = HALL, user: User = ALICE) -> dict[User, Rank]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import (
     BY_NAME,
     COUNTED,
@@ -44,13 +40,6 @@ from tests.server.stores import (
 )
 
 DIRECT = Room("@alice,bob")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 async def crowd(store: Store, size: int) -> list[User]:
@@ -216,9 +205,9 @@ def test_conversations_come_by_name_and_in_pages(store: Store) -> None:
         await say(store, DIRECT, ALICE)
         await say(store, ANNOUNCEMENTS, BOB)
         expected = [
-            Target(room=ANNOUNCEMENTS, epoch=1, head=1, read=0, mentions=0),
-            Target(room=DIRECT, epoch=1, head=1, read=1, mentions=0),
-            Target(room=GENERAL, epoch=1, head=3, read=1, mentions=0),
+            Target(room=ANNOUNCEMENTS, epoch=1, head=1, read=0, unread=1, mentions=0),
+            Target(room=DIRECT, epoch=1, head=1, read=1, unread=0, mentions=0),
+            Target(room=GENERAL, epoch=1, head=3, read=1, unread=2, mentions=0),
         ]
         assert list(await store.log.targets(ALICE, after=None, limit=9)) == expected
         assert list(await store.log.targets(ALICE, after=ANNOUNCEMENTS, limit=1)) == expected[1:2]
@@ -238,7 +227,7 @@ def test_what_lies_between(store: Store, anchor: int, until: int, limit: int, pl
         await sign_up(store, ALICE)
         for _ in range(9):
             await say(store, GENERAL, ALICE)
-        bounds = {"anchor": anchor, "until": until, "limit": limit, "budget": PLENTY}
+        bounds: dict[str, Any] = {"anchor": anchor, "until": until, "limit": limit, "budget": PLENTY}
         page = await store.log.page(GENERAL, ALICE, window=Window.BETWEEN, **bounds)
         assert [decode_body(Message, body, version=2).seq for body in page.events] == places
 

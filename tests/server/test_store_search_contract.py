@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store, search
+from quicchat.server.adapters.store_sqlite import search
 from quicchat.server.model import Finds
 from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.codec import decode_body
@@ -36,13 +33,6 @@ from tests.server.stores import (
 )
 
 DIRECT = Room("@alice,bob")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 async def find(store: Store, user: User, words: str, room: Room | None = None, **bounds: Any) -> Finds:

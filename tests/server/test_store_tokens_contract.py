@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.gaps import Gap, judged, lost
 from quicchat.server.model import TOKEN_SLACK, Installation
 from quicchat.wire.chapters.accounts import Verdict
@@ -36,13 +30,6 @@ from tests.server.stores import (
 )
 
 FIRST, SECOND, THIRD = (bytes([number] * 32) for number in (1, 2, 3))
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 async def admit(store: Store, user: User, device: Device, token: bytes, *, expires: int = 1000, at: int = 1) -> None:

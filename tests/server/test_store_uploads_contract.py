@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from quicchat.errors import Code
-from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.adapters.store_sqlite import open_store
 from quicchat.server.model import ABANDONED, Quota, Upload
 from quicchat.wire import leaves
 from quicchat.wire.chapters.files import Standing
@@ -39,13 +32,6 @@ from tests.server.stores import (
 
 DIRECT = Room("@alice,bob")
 EMPTY, _ = leaves.of(b"")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path / "store.db")
-    yield opened
-    run(opened.close())
 
 
 def test_an_upload_is_begun_gone_on_with_and_whole(store: Store) -> None:

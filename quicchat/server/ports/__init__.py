@@ -9,7 +9,8 @@ Refused(STORE_UNAVAILABLE) when the store cannot be used (disk full, closed). Ti
 from __future__ import annotations
 
 from quicchat.server.ports.files import Blobs, Files, Share
+from quicchat.server.ports.keys import Keys
 from quicchat.server.ports.store import Accounts, Log, Rooms
 from quicchat.server.ports.surroundings import Clock, Roster
 
-__all__ = ["Accounts", "Blobs", "Clock", "Files", "Log", "Rooms", "Roster", "Share"]
+__all__ = ["Accounts", "Blobs", "Clock", "Files", "Keys", "Log", "Rooms", "Roster", "Share"]

@@ -55,7 +55,7 @@ class Accounts(Protocol):
     async def set_credentials(
         self, user: User, credentials: Credentials, *, current: bytes | None = None, keep: Device | None = None
     ) -> None:
-        """Replace the proof, and end the tokens of all devices but `keep`.
+        """Replace the proof, and end the tokens of all devices but `keep`, as `revoke` does.
 
         Raises Refused(NO_SUCH_USER), and Refused(AUTH_FAILED) where `current` is not the StoredKey in force.
         """
@@ -111,7 +111,7 @@ class Accounts(Protocol):
         """The user's devices, those seen last first."""
 
     async def revoke(self, user: User, device: Device) -> None:
-        """End the token of a device. Silent where there is none."""
+        """End the token of a device, and its waiting to be let in (`Keys`). Silent where there is none."""
 
 
 class Rooms(Protocol):
@@ -141,6 +141,7 @@ class Rooms(Protocol):
         user: User,
         *,
         make: int | None = None,
+        member: bool = False,
         secret: str | None = None,
         operator: bool = False,
         exclusive: bool = False,
@@ -152,7 +153,9 @@ class Rooms(Protocol):
         Where there is no such room, one with the policy `make` is made, as by `create`; without `make` this
         raises Refused(NO_SUCH_ROOM). Raises Refused(BANNED) to an OUTCAST. Who is neither a MODERATOR nor invited
         needs the room's secret, or is refused FORBIDDEN, and where the room is INVITE_ONLY, NO_SUCH_ROOM. Entering
-        uses an invitation up. Raises Refused(LIMIT), (ONE_GROUP_ONLY), (NO_SUCH_USER), (CID_CONFLICT) as `create`.
+        uses an invitation up. With `member` nobody enters: who is not in is refused NOT_MEMBER, but as all that enters
+        and leaves this is told in its order.
+        Raises Refused(LIMIT), (ONE_GROUP_ONLY), (NO_SUCH_USER), (CID_CONFLICT) as `create`.
         """
 
     async def leave(self, room: Room, user: User, *, cid: bytes, at: int) -> Stored | None:
@@ -174,10 +177,11 @@ class Rooms(Protocol):
         cid: bytes,
         at: int,
     ) -> Stored | None:
-        """Change what is not None; returns the TOPIC event where there is another topic now.
+        """Change what is not None; returns the TOPIC event where there is another topic now, or it is ENCRYPTED now.
 
         Demands a MODERATOR, for policy and secret an OWNER; these two are refused FORBIDDEN in standing rooms. An
-        empty secret is none. Only `rules.key_digest` of it is kept. Raises Refused(CID_CONFLICT).
+        empty secret is none. Only `rules.key_digest` of it is kept. A policy that `rules.check_policy` does not
+        allow is refused FORBIDDEN. Raises Refused(CID_CONFLICT).
         """
 
     async def invite(self, room: Room, user: User, by: User, *, operator: bool = False, at: int) -> bool:
@@ -251,16 +255,21 @@ class Log(Protocol):
 
         A direct-message room comes into being with its first message. The sender's own cursors in the room
         (delivered, of this device) do not move. The same (sender, cid) again returns what is stored, with `dup`,
-        also when it was taken back meanwhile; with another room, kind or text, or about another event, it raises
-        Refused(CID_CONFLICT). Raises Refused(NOT_MEMBER), also where there is no such room; Refused(FORBIDDEN) to a
-        VISITOR; Refused(NO_SUCH_USER) for a direct message to nobody; Refused(MSG_TOO_LARGE) for a body that no
-        frame could carry.
+        also when it was taken back meanwhile; with another room, kind, text, sealed body or entries, or about another
+        event, it raises Refused(CID_CONFLICT). Raises Refused(NOT_MEMBER), also where there is no such room;
+        Refused(FORBIDDEN) to a VISITOR; Refused(NO_SUCH_USER) for a direct message to nobody;
+        Refused(MSG_TOO_LARGE) for a body that no frame could carry.
 
         `reply` must be a place taken already, and the one place in `refs` of an EDIT, RETRACT, REACT or PIN one
         whose event `rules.check_about` allows it for: Refused(NO_SUCH_MESSAGE) and (FORBIDDEN). A RETRACT leaves
         nothing of what its target and the corrections of it said, in the log, in the index or in bodies.
         Attachments must be files that the sender may read or has been granted to upload, of that size; the one that
         is the WHOLE of a text must be here: Refused(NO_SUCH_FILE). Whoever may read the event may read them.
+
+        Where the room is ENCRYPTED, `rules.check_sealed` decides what is taken: Refused(SEALED_ONLY). The entries of a
+        KEY event are stored apart (`rules.parted`), each for the listed devices of members with that handle, and are
+        `Stored.entries`; a handle of none of them makes it Refused(KEYS_STALE). A KEY event is nobody's news: it
+        is neither unread nor found.
         """
 
     async def append_many(
@@ -269,13 +278,22 @@ class Log(Protocol):
         """As `append` for each in order, in one transaction: what is refused keeps no other from being stored."""
 
     async def page(
-        self, room: Room, user: User, *, window: Window, anchor: int, limit: int, budget: int, until: int = 0
+        self,
+        room: Room,
+        user: User,
+        *,
+        window: Window,
+        anchor: int,
+        limit: int,
+        budget: int,
+        until: int = 0,
+        device: Device | None = None,
     ) -> Page:
         """At most `limit` events, and no more than fit `budget` bytes of bodies, but one if there is any.
 
         `after` gives those above the anchor, nearest first kept; `between` those of them below `until`; `before`
-        those below it, nearest kept; `around` both, the anchor included; `latest` the last. Raises
-        Refused(NO_SUCH_ROOM) to non-members.
+        those below it, nearest kept; `around` both, the anchor included; `latest` the last. KEY events have the
+        entry of the user's `device` in them, and no other. Raises Refused(NO_SUCH_ROOM) to non-members.
         """
 
     async def receipt(

@@ -48,6 +48,7 @@ class HistoryService:
             limit=pdu.limit or _PAGE,
             budget=_BUDGET,
             until=pdu.until or 0,
+            device=actor.device,
         )
         return [
             Reply(HistoryPage(room=pdu.room, epoch=page.epoch, first=page.first, head=page.head, events=page.events))
@@ -69,8 +70,7 @@ class HistoryService:
         after = None if pdu.after is None else Room(pdu.after)
         found = await self._log.targets(actor.name, after=after, limit=limit + 1)
         rows = tuple(
-            (each.room, each.epoch, each.head, each.read, each.head - each.read, each.mentions)
-            for each in found[:limit]
+            (each.room, each.epoch, each.head, each.read, each.unread, each.mentions) for each in found[:limit]
         )
         return [Reply(TargetList(targets=rows, more=len(found) > limit))]
 

@@ -13,6 +13,7 @@ from quicchat.server.model import Actor, Policy, SessionId, Stored
 from quicchat.server.ports import Clock, Log, Roster
 from quicchat.wire import codec
 from quicchat.wire.chapters.messages import (
+    ABOUT,
     LONGEST,
     POSTABLE,
     SAID,
@@ -29,6 +30,10 @@ from quicchat.wire.names import ANNOUNCEMENTS, PARROT, Device, Room, User, direc
 
 #: Bytes of the text of a reaction.
 REACTION = 64
+#: What can be said in `sealed`.
+SEALABLE = SAID | {Kind.EDIT, Kind.REACT, Kind.KEY}
+#: Media type, name and time of a sealed file, whatever it is.
+NEUTRAL = ("application/octet-stream", "", 0)
 
 
 class Messages:
@@ -75,10 +80,16 @@ class Messages:
         kind = pdu.kind or Kind.TEXT
         if kind not in POSTABLE:
             raise Refused(Code.FORBIDDEN, "Only the server records such events.")
-        if not pdu.text and kind is not Kind.RETRACT:
+        if pdu.sealed is not None:
+            self._check_sealed(kind, pdu, pdu.sealed)
+            if room == ANNOUNCEMENTS:
+                raise Refused(Code.FORBIDDEN, "Announcements are for everybody to read.")
+        elif kind is Kind.KEY:
+            raise Refused(Code.SCHEMA, "Keys are sealed.")
+        elif not pdu.text and kind is not Kind.RETRACT:
             raise Refused(Code.SCHEMA, "An empty message says nothing.")
         self._check_files(kind, pdu)
-        if kind in SAID:
+        if kind not in ABOUT:
             return room
         if len(pdu.refs or ()) != 1:
             raise Refused(Code.SCHEMA, "It must name the one message that it is about.")
@@ -87,6 +98,19 @@ class Messages:
         if kind is not Kind.EDIT and (pdu.attachments or pdu.mentions):
             raise Refused(Code.SCHEMA, "Only what is said names somebody or has attachments.")
         return room
+
+    @staticmethod
+    def _check_sealed(kind: Kind, pdu: Post, body: bytes) -> None:
+        """Whether nothing is said beside what is sealed. Raises Refused(SCHEMA)."""
+        beside = pdu.text or any(each is not None for each in (pdu.topic, pdu.reply, pdu.mentions))
+        if beside or any(row[2:] != NEUTRAL for row in pdu.attachments or ()):
+            raise Refused(Code.SCHEMA, "What is sealed says nothing outside.")
+        bare = pdu.refs is None and pdu.attachments is None
+        if kind not in SEALABLE or (kind is Kind.KEY and not bare):
+            raise Refused(Code.SCHEMA, "That cannot be sealed.")
+        entries = rules.opened(body).entries
+        if (kind is Kind.KEY and not entries) or (kind is not Kind.KEY and entries is not None):
+            raise Refused(Code.SCHEMA, "Entries stand in KEY events.")
 
     @staticmethod
     def _check_files(kind: Kind, pdu: Post) -> None:
@@ -141,10 +165,9 @@ def _told(actor: Actor, stored: Stored) -> list[Effect]:
         return []
     message = stored.message
     room = Room(message.room)
-    told: list[Effect] = [
-        Deliver(message, InRooms(frozenset({room})), older=rules.in_version_1(message), but=actor.session)
-    ]
-    if PARROT in (parties(room) or ()) and actor.name != PARROT and message.kind in SAID:
+    older, own = rules.in_version_1(message), rules.addressed(message, stored.entries)
+    told: list[Effect] = [Deliver(message, InRooms(frozenset({room})), older=older, but=actor.session, own=own)]
+    if PARROT in (parties(room) or ()) and actor.name != PARROT and message.kind in SAID and message.text:
         told.append(Then(_PARROT, _parroted(message)))
     return told
 

@@ -16,7 +16,7 @@ from quicchat.wire import codec
 from quicchat.wire.chapters.accounts import HEADS, Resume, Resumed, Verdict
 from quicchat.wire.chapters.messages import Message, Window
 from quicchat.wire.chapters.rooms import RoomHead
-from quicchat.wire.names import Room, User
+from quicchat.wire.names import Device, Room, User
 
 #: What is sent of gaps behind RESUMED without being asked for: more is fetched, as fast as the client likes.
 EVENTS = 200
@@ -62,7 +62,7 @@ class Resumptions:
             expires=resumption.expires,
             proof=hmac.digest(pdu.token, actor.binding[-_TRANSCRIPT:], "sha256"),
         )
-        return [Reply(answer), *await self._missed(user, told), Settle(resumption)]
+        return [Reply(answer), *await self._missed(user, actor.device, told), Settle(resumption)]
 
     @handles(Resumption)
     async def settle(self, actor: Actor, event: Resumption) -> Effects:
@@ -88,7 +88,7 @@ class Resumptions:
         ended = [Close(Code.SESSION_REPLACED, session=each.session) for each in replaced]
         return [Admit.into(event.user, heads), *moved, *ended]
 
-    async def _missed(self, user: User, gaps: Sequence[Gap]) -> Sequence[Effect]:
+    async def _missed(self, user: User, device: Device, gaps: Sequence[Gap]) -> Sequence[Effect]:
         """The events of gaps that are small enough together; whole gaps only, so that the rest is easy to ask for."""
         effects: list[Effect] = []
         budget = BYTES
@@ -98,7 +98,13 @@ class Resumptions:
                 continue
             try:
                 page = await self._log.page(
-                    gap.room, user, window=Window.AFTER, anchor=gap.place, limit=missing, budget=budget
+                    gap.room,
+                    user,
+                    window=Window.AFTER,
+                    anchor=gap.place,
+                    limit=missing,
+                    budget=budget,
+                    device=device,
                 )
             except Refused:  # he lost the room meanwhile; the log tells why, to those who may read it
                 continue

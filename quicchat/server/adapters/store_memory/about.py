@@ -6,7 +6,7 @@ from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_memory.files import detach
 from quicchat.server.adapters.store_memory.state import Place, State
 from quicchat.server.rules import check_about
-from quicchat.wire.chapters.messages import SAID, Kind, Message, Post, blanked
+from quicchat.wire.chapters.messages import ABOUT, Kind, Message, Post, blanked
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.codec import encode_body
 from quicchat.wire.names import Room, User
@@ -18,7 +18,7 @@ def check(found: Place, room: Room, sender: User, post: Post, *, operator: bool)
     if post.reply is not None and not 1 <= post.reply <= head:
         raise Refused(Code.NO_SUCH_MESSAGE)
     kind = post.kind or Kind.TEXT
-    if kind in SAID:
+    if kind not in ABOUT:
         return
     (ref,) = post.refs if post.refs and len(post.refs) == 1 else (0,)
     target = found.message(ref) if 1 <= ref <= head else None

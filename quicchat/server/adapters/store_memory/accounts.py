@@ -56,6 +56,9 @@ class MemoryAccounts:
         for device, known in self._state.devices[user].items():
             if device != keep:
                 known.token, known.expires = None, 0
+        for device in list(self._state.keys.get(user, {})):
+            if device != keep:
+                self._state.forget_waiting(user, device)
 
     async def admit(
         self,
@@ -140,6 +143,7 @@ class MemoryAccounts:
         known = self._state.devices.get(user, {}).get(device)
         if known is not None:
             known.token, known.expires = None, 0
+        self._state.forget_waiting(user, device)
 
     def _check(self, user: User, stored_key: bytes | None) -> None:
         self._state.check_open()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_memory import about as about_others
-from quicchat.server.adapters.store_memory import files, receipts, search
+from quicchat.server.adapters.store_memory import files, keys, receipts, search
 from quicchat.server.adapters.store_memory.state import BODY_BYTES, EXTRA_PAIRS, State
 from quicchat.server.model import (
     Finds,
@@ -18,7 +19,8 @@ from quicchat.server.model import (
     Target,
     Word,
 )
-from quicchat.wire.chapters.messages import SAID, Kind, Post, Window, recorded
+from quicchat.server.rules import check_sealed, filled, is_repeat, parted
+from quicchat.wire.chapters.messages import Kind, Post, Window, recorded
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.codec import encode_body
 from quicchat.wire.names import Device, Room, User
@@ -35,20 +37,21 @@ class MemoryLog:
     ) -> Stored:
         state = self._state
         state.check_open()
-        kind = post.kind or Kind.TEXT
+        post, packets = parted(post)
         earlier = state.said.get((sender, post.cid))
         if earlier is not None:
-            about = kind in SAID or earlier.refs == post.refs
-            if (earlier.room, earlier.kind) != (room, kind) or earlier.text not in ("", post.text) or not about:
+            if not is_repeat(earlier, room, post) or state.packets.get((sender, post.cid), {}) != packets:
                 raise Refused(Code.CID_CONFLICT)
             return Stored(message=earlier, dup=True)
         found = state.room_to_post(room, sender)
         if found.rank(sender) < Rank.MEMBER and not operator:
             raise Refused(Code.FORBIDDEN)
         place = len(found.log) + 1
+        check_sealed(found.policy, post)
         about_others.check(found, room, sender, post, operator=operator)
         message = recorded(post, room=room, epoch=found.epoch, seq=place, sender=sender, device=device, ts=at)
         attached = files.attach(state, message)
+        entries = keys.readers(state, found, packets)
         if len(post.extra or ()) > EXTRA_PAIRS or len(body := encode_body(message, version=2)) > BODY_BYTES:
             raise Refused(Code.MSG_TOO_LARGE)
         state.rooms.setdefault(room, found)
@@ -59,7 +62,10 @@ class MemoryLog:
         if attached:
             found.attached[place] = attached
         about_others.apply(state, found, message)
-        return stored
+        if message.kind is Kind.KEY:
+            found.entries[place] = entries
+            state.packets[sender, post.cid] = packets
+        return replace(stored, entries=entries)
 
     async def append_many(
         self, sender: User, device: Device, posts: Sequence[tuple[Room, Post]], *, operator: bool = False, at: int
@@ -74,7 +80,16 @@ class MemoryLog:
         return outcomes
 
     async def page(
-        self, room: Room, user: User, *, window: Window, anchor: int, limit: int, budget: int, until: int = 0
+        self,
+        room: Room,
+        user: User,
+        *,
+        window: Window,
+        anchor: int,
+        limit: int,
+        budget: int,
+        until: int = 0,
+        device: Device | None = None,
     ) -> Page:
         self._state.check_open()
         found = self._state.room_of(room, user)
@@ -82,13 +97,16 @@ class MemoryLog:
             raise Refused(Code.NO_SUCH_ROOM)
         head = len(found.log)
         places = _by_nearness(window, anchor, head, limit, until)
-        kept: list[int] = []
+        kept: dict[int, bytes] = {}
         for place in islice(places, limit):
-            budget -= len(found.log[place - 1])
+            body = found.log[place - 1]
+            if device is not None and (own := found.entries.get(place, {}).get((user, device))) is not None:
+                body = filled(body, *own)
+            budget -= len(body)
             if budget < 0 and kept:
                 break
-            kept.append(place)
-        events = tuple(found.log[place - 1] for place in sorted(kept))
+            kept[place] = body
+        events = tuple(kept[place] for place in sorted(kept))
         return Page(epoch=found.epoch, first=1, head=head, events=events)
 
     async def receipt(
@@ -127,6 +145,7 @@ class MemoryLog:
                 epoch=room.epoch,
                 head=len(room.log),
                 read=room.read_by(user),
+                unread=room.unread_by(user),
                 mentions=room.mentions_of(user),
             )
             for name, room in islice(rooms, limit)

@@ -24,7 +24,7 @@ def receipt(
         seat.at = at
     own = None
     if (now := found.read_by(user)) > was_read:
-        own = Unread(read=now, unread=head - now, mentions=found.mentions_of(user))
+        own = Unread(read=now, unread=found.unread_by(user), mentions=found.mentions_of(user))
     senders: set[User] = set()
     if visible and len(found.seats) <= COUNTED:
         for before, after in ((held, seat.held), (seen, seat.seen)):

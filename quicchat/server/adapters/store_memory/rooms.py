@@ -20,7 +20,7 @@ from quicchat.server.model import (
     is_governed,
     is_standing,
 )
-from quicchat.server.rules import expulsion, key_digest, ranking
+from quicchat.server.rules import check_policy, encrypts, expulsion, key_digest, ranking
 from quicchat.wire.chapters.messages import Kind
 from quicchat.wire.chapters.rooms import EPHEMERAL, INVITE_ONLY, Rank
 from quicchat.wire.names import Room, User
@@ -54,6 +54,7 @@ class MemoryRooms:
         user: User,
         *,
         make: int | None = None,
+        member: bool = False,
         secret: str | None = None,
         operator: bool = False,
         exclusive: bool = False,
@@ -64,6 +65,8 @@ class MemoryRooms:
         state.check_open()
         if state.room_of(room, user) is not None:
             return Entered(info=await self.info(room, user), stored=None)
+        if member:
+            raise Refused(Code.NOT_MEMBER)
         found = state.rooms.get(room)
         if found is None or found.ended or not is_governed(room):
             if make is not None:
@@ -114,15 +117,19 @@ class MemoryRooms:
         inner = policy is not None or secret is not None
         if standing < (Rank.OWNER if inner else Rank.MODERATOR) or (inner and is_standing(room)):
             raise Refused(Code.FORBIDDEN)
+        if policy is not None:
+            check_policy(found.policy, policy)
         state.check_unused(by, cid)
+        encrypted = encrypts(found.policy, policy)
         if policy is not None:
             found.policy = policy
         if secret is not None:
             found.secret = key_digest(state.secret, room, secret) if secret else None
         told = None
-        if topic is not None and topic != found.topic:
-            found.topic = topic
-            told = state.record(Kind.TOPIC, room, by, cid, at, topic)
+        if encrypted or topic not in (None, found.topic):
+            found.topic = found.topic if topic is None else topic
+            facts = {"policy": policy} if encrypted else {}
+            told = state.record(Kind.TOPIC, room, by, cid, at, found.topic, **facts)
         _end_if_empty(found)
         return told
 
@@ -209,6 +216,7 @@ class MemoryRooms:
             first=1,
             head=len(found.log),
             read=found.read_by(user),
+            unread=found.unread_by(user),
             members=len(found.seats),
             rank=found.rank(user),
             mentions=found.mentions_of(user),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ from quicchat.errors import Code, Refused
 from quicchat.server.model import (
     ROOMS_EACH,
     Credentials,
+    DeviceKey,
+    SignedList,
     Stored,
     Upload,
     is_governed,
@@ -65,6 +67,15 @@ class Known:
     expires: int = 0
 
 
+@dataclass(slots=True)
+class KeyOf:
+    """The key of a device, when it came, and whether it is in the list."""
+
+    key: DeviceKey
+    at: int
+    listed: bool
+
+
 @dataclass(slots=True, eq=False)
 class Blob:
     """One content, or an upload that is to become it; `at` is when somebody last had to do with it."""
@@ -107,16 +118,22 @@ class Place:
     edits: dict[int, list[int]] = field(default_factory=dict)
     #: Which files a place names.
     attached: dict[int, list[Attached]] = field(default_factory=dict)
+    #: The entries of KEY events by place: the handle, and the packet, for each device.
+    entries: dict[int, dict[tuple[User, Device], tuple[int, bytes]]] = field(default_factory=dict)
 
     def rank(self, user: User) -> Rank:
         return self.ranks.get(user, Rank.MEMBER)
 
     def read_by(self, user: User) -> int:
-        """How far a member has read, his own messages that follow at once included."""
+        """How far a member has read, his own messages and KEY events that follow at once included."""
         place = self.seats[user].read
-        while place < len(self.log) and self.senders[place] == user:
+        while place < len(self.log) and (self.senders[place] == user or place + 1 in self.entries):
             place += 1
         return place
+
+    def unread_by(self, user: User) -> int:
+        """How many events a member has not read; KEY events are nobody's news."""
+        return sum(place not in self.entries for place in range(self.read_by(user) + 1, len(self.log) + 1))
 
     def mentions_of(self, user: User) -> int:
         """How many places that he has not read name a member."""
@@ -128,7 +145,7 @@ class Place:
 
 
 class State:
-    """What the four ports share."""
+    """What the ports share."""
 
     def __init__(self, secret: bytes) -> None:
         self.secret = secret
@@ -137,11 +154,23 @@ class State:
         self.devices: dict[User, dict[Device, Known]] = {}
         self.rooms: dict[Room, Place] = {GENERAL: Place(), ANNOUNCEMENTS: Place()}
         self.said: dict[tuple[User, bytes], Message] = {}
+        #: Of KEY events the entries by their handles, as they were posted.
+        self.packets: dict[tuple[User, bytes], Mapping[int, bytes]] = {}
+        self.lists: dict[User, SignedList] = {}
+        self.keys: dict[User, dict[Device, KeyOf]] = {}
+        #: Of each backup its generation and its parts.
+        self.backups: dict[User, tuple[int, list[bytes]]] = {}
         self.last_place = 0
         self.blobs: dict[int, Blob] = {}
         self.uploads: dict[tuple[User, bytes], Blob] = {}
         #: What is forgotten, while its bytes may still be there.
         self.garbage: dict[int, Blob] = {}
+
+    def forget_waiting(self, user: User, device: Device) -> None:
+        """A device that waits to be let into the list does so no more."""
+        keys = self.keys.get(user, {})
+        if device in keys and not keys[device].listed:
+            del keys[device]
 
     def check_open(self) -> None:
         if self.closed:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from quicchat.server.adapters.store_sqlite.accounts import SqliteAccounts
 from quicchat.server.adapters.store_sqlite.files import SqliteFiles
+from quicchat.server.adapters.store_sqlite.keys import SqliteKeys
 from quicchat.server.adapters.store_sqlite.log import SqliteLog
 from quicchat.server.adapters.store_sqlite.rooms import SqliteRooms
-from quicchat.server.ports import Accounts, Files, Log, Rooms
+from quicchat.server.ports import Accounts, Files, Keys, Log, Rooms
 from quicchat.sqlite.database import migrations, open_database
 from quicchat.sqlite.reader import Reader
 from quicchat.sqlite.writer import Writer
@@ -19,7 +20,7 @@ __all__ = ["SqliteStore", "open_store"]
 
 
 class SqliteStore:
-    """Accounts, rooms, log and files over one database file."""
+    """Accounts, rooms, log, files and keys over one database file."""
 
     def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
@@ -28,6 +29,7 @@ class SqliteStore:
         self.rooms: Rooms = SqliteRooms(writer, reader)
         self.log: Log = SqliteLog(writer, reader)
         self.files: Files = SqliteFiles(writer, reader)
+        self.keys: Keys = SqliteKeys(writer, reader)
 
     async def close(self) -> None:
         """Finish what was asked; from now on everything is refused."""

@@ -9,8 +9,8 @@ from quicchat.server.adapters.store_sqlite import search
 from quicchat.server.adapters.store_sqlite.attachments import detach
 from quicchat.server.adapters.store_sqlite.events import encoded, event_at
 from quicchat.server.adapters.store_sqlite.ranks import rank_of
-from quicchat.server.rules import check_about
-from quicchat.wire.chapters.messages import SAID, Kind, Message, Post, blanked
+from quicchat.server.rules import check_about, is_blank
+from quicchat.wire.chapters.messages import ABOUT, Kind, Message, Post, blanked
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import User
 
@@ -29,7 +29,7 @@ def check(
     if post.reply is not None and not 0 < post.reply <= head:
         raise Refused(Code.NO_SUCH_MESSAGE)
     kind = post.kind or Kind.TEXT
-    if kind in SAID:
+    if kind not in ABOUT:
         return
     refs = post.refs or ()
     target = event_at(connection, number, epoch, refs[0]) if number is not None and len(refs) == 1 else None
@@ -59,9 +59,9 @@ def apply(connection: sqlite3.Connection, number: int, message: Message) -> None
 def _blank(connection: sqlite3.Connection, number: int, epoch: int, seq: int) -> None:
     message = event_at(connection, number, epoch, seq)
     assert message is not None
-    if not message.text:
+    if is_blank(message):
         return
-    search.forget(connection, number, epoch, seq, message.text)
+    search.forget(connection, number, epoch, seq, message.text or "")
     for user in message.mentions or ():
         connection.execute(
             "DELETE FROM mention WHERE user = ? AND room = ? AND epoch = ? AND seq = ?", (user, number, epoch, seq)

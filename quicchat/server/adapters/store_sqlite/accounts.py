@@ -101,7 +101,7 @@ class SqliteAccounts:
         return await self._reader.ask(lambda connection: _devices(connection, user, limit))
 
     async def revoke(self, user: User, device: Device) -> None:
-        await self._writer.do(lambda connection: _set_token(connection, user, device, None, 0))
+        await self._writer.do(lambda connection: _revoke(connection, user, device))
 
 
 def _secret(connection: sqlite3.Connection) -> bytes:
@@ -150,6 +150,7 @@ def _set_credentials(
         (credentials.salt, credentials.iterations, credentials.stored_key, credentials.server_key, user),
     )
     connection.execute("UPDATE device SET token = NULL, expires = 0 WHERE user = ? AND device IS NOT ?", (user, keep))
+    connection.execute("DELETE FROM key_device WHERE user = ? AND listed = 0 AND device IS NOT ?", (user, keep))
 
 
 def _check(connection: sqlite3.Connection, user: User, stored_key: bytes | None) -> None:
@@ -191,6 +192,11 @@ def _set_token(connection: sqlite3.Connection, user: User, device: Device, token
     connection.execute(
         "UPDATE device SET token = ?, expires = ? WHERE user = ? AND device = ?", (token, expires, user, device)
     )
+
+
+def _revoke(connection: sqlite3.Connection, user: User, device: Device) -> None:
+    _set_token(connection, user, device, None, 0)
+    connection.execute("DELETE FROM key_device WHERE user = ? AND device = ? AND listed = 0", (user, device))
 
 
 def _bearer(connection: sqlite3.Connection, token: bytes, device: Device, at: int) -> User:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from quicchat.errors import Code, Refused, RemoteProtocolError
 from quicchat.server.model import Stored
-from quicchat.wire.chapters.messages import SAID, Kind, Message, Post
+from quicchat.wire.chapters.messages import Kind, Message
 from quicchat.wire.codec import decode_body, encode_body
-from quicchat.wire.names import Room, User
+from quicchat.wire.names import User
 from quicchat.wire.types import MAX_PAIRS
 
 #: What is stored must fit a frame of 64 KiB again, alone in HISTORY_R, and its fields a map.
@@ -23,22 +23,20 @@ HEAD: Final = """coalesce(
     (SELECT max(event.seq) FROM event WHERE event.room = room.id AND event.epoch = room.epoch), 0)"""
 FIRST: Final = """coalesce(
     (SELECT min(event.seq) FROM event WHERE event.room = room.id AND event.epoch = room.epoch), 1)"""
-#: How far a member has read: his own messages that follow at once are not unread to him.
+#: How far a member has read: his own messages that follow at once are not unread to him, and no KEY event is.
 READ: Final = f"""coalesce(
     (SELECT event.seq - 1 FROM event WHERE event.room = room.id AND event.epoch = room.epoch
-     AND event.seq > member.read AND event.sender <> member.user ORDER BY event.seq LIMIT 1), {HEAD})"""
+     AND event.seq > member.read AND event.sender <> member.user AND NOT EXISTS (
+        SELECT 1 FROM quiet WHERE quiet.room = event.room AND quiet.epoch = event.epoch AND quiet.seq = event.seq)
+     ORDER BY event.seq LIMIT 1), {HEAD})"""
+#: How many events after that are nobody's news.
+QUIET: Final = f"""(SELECT count(*) FROM quiet WHERE quiet.room = room.id AND quiet.epoch = room.epoch
+    AND quiet.seq > {READ})"""
 #: How many events after that name him.
 MENTIONS: Final = """(SELECT count(*) FROM mention WHERE mention.user = member.user AND mention.room = room.id
     AND mention.epoch = room.epoch AND mention.seq > member.read)"""
 INSERT: Final = "INSERT INTO event (room, epoch, seq, sender, cid, body) VALUES "
 ROW: Final = "(?, ?, ?, ?, ?, ?)"
-
-
-def is_repeat(message: Message, room: Room, post: Post) -> bool:
-    """Whether a stored message, or what is left of it, is what is posted again, and not another under the same cid."""
-    kind = post.kind or Kind.TEXT
-    about = kind in SAID or message.refs == post.refs
-    return (message.room, message.kind) == (room, kind) and message.text in ("", post.text) and about
 
 
 def encoded(message: Message) -> bytes:

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_sqlite import about, attachments, receipts, search
+from quicchat.server.adapters.store_sqlite import about, attachments, entries, receipts, search
 from quicchat.server.adapters.store_sqlite.events import (
     FIRST,
     HEAD,
@@ -18,25 +18,30 @@ from quicchat.server.adapters.store_sqlite.events import (
     ROW,
     encoded,
     find,
-    is_repeat,
     note_mentions,
 )
 from quicchat.server.adapters.store_sqlite.members import check_direct, place
 from quicchat.server.adapters.store_sqlite.ranks import MUTED, check_voice
 from quicchat.server.model import Finds, Moved, Page, Receipts, Stored, Target, Word
+from quicchat.server.rules import check_sealed, filled, is_repeat, parted
 from quicchat.sqlite.reader import Reader
 from quicchat.sqlite.writer import Writer, one_by_one
-from quicchat.wire.chapters.messages import SAID, Message, Post, Window, recorded
+from quicchat.wire.chapters.messages import SAID, Kind, Message, Post, Window, recorded
 from quicchat.wire.names import Device, Room, User, parties
 
 _PLACES: Final = f"""
-    SELECT json_group_array(json_array(asked.key, room.id, room.epoch, {HEAD}))
+    SELECT json_group_array(json_array(asked.key, room.id, room.epoch, {HEAD}, room.policy))
     FROM json_each(?) AS asked
     CROSS JOIN room ON room.name = json_extract(asked.value, '$[0]')
     CROSS JOIN member ON member.room = room.id AND member.user = json_extract(asked.value, '$[1]')
     WHERE NOT EXISTS (SELECT 1 FROM rank WHERE rank.room = room.id AND rank.user = member.user AND {MUTED})"""
-_BELOW: Final = "SELECT body FROM event WHERE room = ? AND epoch = ? AND seq <= ? ORDER BY seq DESC LIMIT ?"
-_ABOVE: Final = "SELECT body FROM event WHERE room = ? AND epoch = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
+#: A body, and the handle and packet of the entry that the event has for a device.
+_EVENT: Final = """
+    SELECT event.body, entry.handle, entry.packet FROM event LEFT JOIN entry ON entry.room = event.room
+    AND entry.epoch = event.epoch AND entry.seq = event.seq AND entry.user = ? AND entry.device = ?
+    WHERE event.room = ? AND event.epoch = ?"""
+_BELOW: Final = f"{_EVENT} AND event.seq <= ? ORDER BY event.seq DESC LIMIT ?"
+_ABOVE: Final = f"{_EVENT} AND event.seq >= ? AND event.seq < ? ORDER BY event.seq LIMIT ?"
 
 
 class _Ask(NamedTuple):
@@ -67,10 +72,20 @@ class SqliteLog:
         return await self._writer.do(lambda connection: append_all(connection, asks))
 
     async def page(
-        self, room: Room, user: User, *, window: Window, anchor: int, limit: int, budget: int, until: int = 0
+        self,
+        room: Room,
+        user: User,
+        *,
+        window: Window,
+        anchor: int,
+        limit: int,
+        budget: int,
+        until: int = 0,
+        device: Device | None = None,
     ) -> Page:
+        reader = (user, device or b"")
         return await self._reader.ask(
-            lambda connection: _page(connection, room, user, window, anchor, limit, budget, until)
+            lambda connection: _page(connection, room, reader, window, anchor, limit, budget, until)
         )
 
     async def receipt(
@@ -133,20 +148,21 @@ def _append_plain(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[
     """All of them, or None and nothing, when one is not the first try of a member who may speak."""
     pairs = list(dict.fromkeys((ask.room, ask.sender) for ask in asks))
     (found,) = connection.execute(_PLACES, (json.dumps(pairs),)).fetchone()
-    places = {pairs[index]: (number, epoch, head) for index, number, epoch, head in json.loads(found)}
+    places = {pairs[index]: tuple(place) for index, *place in json.loads(found)}
     if len(places) < len(pairs):
         return None
-    heads = {number: head for number, _, head in places.values()}
+    heads = {number: head for number, _, head, _ in places.values()}
     values: list[object] = []
     stored: list[Stored] = []
     naming: list[tuple[int, Message]] = []
     for room, sender, device, post, _, at in asks:
-        number, epoch, _ = places[room, sender]
+        number, epoch, _, policy = places[room, sender]
         heads[number] = seq = heads[number] + 1
         if post.reply is not None and not 0 < post.reply < seq:
             return None
         message = recorded(post, room=room, epoch=epoch, seq=seq, sender=sender, device=device, ts=at)
         try:
+            check_sealed(policy, post)
             values += (number, epoch, seq, sender, post.cid, encoded(message))
         except Refused:
             return None
@@ -163,10 +179,11 @@ def _append_plain(connection: sqlite3.Connection, asks: Sequence[_Ask]) -> list[
 
 
 def _append(connection: sqlite3.Connection, ask: _Ask) -> Stored:
-    room, sender, device, post, operator, at = ask
+    room, sender, device, whole, operator, at = ask
+    post, packets = parted(whole)
     earlier = find(connection, sender, post.cid)
     if earlier is not None:
-        if not is_repeat(earlier, room, post):
+        if not is_repeat(earlier, room, post) or (packets and entries.given(connection, earlier) != packets):
             raise Refused(Code.CID_CONFLICT)
         return Stored(message=earlier, dup=True)
     found = place(connection, room, sender)
@@ -175,9 +192,11 @@ def _append(connection: sqlite3.Connection, ask: _Ask) -> Stored:
     elif not operator:
         check_voice(connection, found[0], sender)
     number, epoch, head = found or (None, 1, 0)
+    check_sealed(_policy(connection, number), post)
     about.check(connection, number, epoch, head, sender, post, operator=operator)
     message = recorded(post, room=room, epoch=epoch, seq=head + 1, sender=sender, device=device, ts=at)
     places = attachments.chosen(connection, message)
+    readers = entries.chosen(connection, number, room, packets)
     body = encoded(message)
     if number is None:
         number = _open_direct(connection, room)
@@ -185,7 +204,14 @@ def _append(connection: sqlite3.Connection, ask: _Ask) -> Stored:
     note_mentions(connection, number, message)
     attachments.attach(connection, number, message, places)
     about.apply(connection, number, message)
-    return Stored(message=message)
+    if message.kind is Kind.KEY:
+        entries.put(connection, number, message, readers)
+    return Stored(message=message, entries=readers)
+
+
+def _policy(connection: sqlite3.Connection, number: int | None) -> int:
+    row = connection.execute("SELECT policy FROM room WHERE id = ?", (number,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _open_direct(connection: sqlite3.Connection, room: Room) -> int:
@@ -200,7 +226,7 @@ def _open_direct(connection: sqlite3.Connection, room: Room) -> int:
 def _page(
     connection: sqlite3.Connection,
     room: Room,
-    user: User,
+    reader: tuple[User, bytes],
     window: Window,
     anchor: int,
     limit: int,
@@ -210,11 +236,12 @@ def _page(
     found = connection.execute(
         f"SELECT room.id, room.epoch, {FIRST}, {HEAD} FROM room"
         " JOIN member ON member.room = room.id AND member.user = ? WHERE room.name = ?",
-        (user, room),
+        (reader[0], room),
     ).fetchone()
     if found is None:
         raise Refused(Code.NO_SUCH_ROOM)
     number, epoch, first, head = found
+    log = (*reader, number, epoch)
     below, above, end = {
         Window.BEFORE: (anchor - 1, head + 1, head + 1),
         Window.AFTER: (0, anchor + 1, head + 1),
@@ -223,17 +250,18 @@ def _page(
         Window.BETWEEN: (0, anchor + 1, until),
     }[window]
     events = _nearest(
-        connection.execute(_BELOW, (number, epoch, below, limit)),
-        connection.execute(_ABOVE, (number, epoch, above, end, limit)),
+        connection.execute(_BELOW, (*log, below, limit)),
+        connection.execute(_ABOVE, (*log, above, end, limit)),
         limit,
         budget,
     )
     return Page(epoch=epoch, first=first, head=head, events=events)
 
 
-def _nearest(
-    below: Iterable[tuple[bytes]], above: Iterable[tuple[bytes]], limit: int, budget: int
-) -> tuple[bytes, ...]:
+_Row = tuple[bytes, str | None, bytes | None]
+
+
+def _nearest(below: Iterable[_Row], above: Iterable[_Row], limit: int, budget: int) -> tuple[bytes, ...]:
     """Take from both sides by turns, from the anchor outwards, until a limit is met; the result ascends."""
     earlier: list[bytes] = []
     later: list[bytes] = []
@@ -243,9 +271,12 @@ def _nearest(
         row = next(rows, None)
         if row is None:
             continue
-        budget -= len(row[0])
+        body, handle, packet = row
+        if handle is not None and packet is not None:
+            body = filled(body, int(handle, 16), packet)
+        budget -= len(body)
         if budget < 0 and (earlier or later):
             break
-        taken.append(row[0])
+        taken.append(body)
         sides.append((rows, taken))
     return (*reversed(earlier), *later)

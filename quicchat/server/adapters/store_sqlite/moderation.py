@@ -16,7 +16,7 @@ from quicchat.server.adapters.store_sqlite.ranks import (
     rank_of,
 )
 from quicchat.server.model import OPERATOR, Stored, is_standing
-from quicchat.server.rules import expulsion, key_digest
+from quicchat.server.rules import check_policy, encrypts, expulsion, key_digest
 from quicchat.wire.chapters.messages import Kind
 from quicchat.wire.chapters.rooms import INVITE_ONLY, Rank
 from quicchat.wire.names import Room, User
@@ -71,6 +71,8 @@ def change(
         raise Refused(Code.FORBIDDEN, "This room stays open to everybody.")
     if found.standing < (Rank.OWNER if inner else Rank.MODERATOR):
         raise Refused(Code.FORBIDDEN, f"Only {'owners' if inner else 'moderators'} may change this.")
+    if policy is not None:
+        check_policy(found.policy, policy)
     check_unused(connection, act.by, act.cid)
     if policy is not None:
         connection.execute("UPDATE room SET policy = ? WHERE id = ?", (policy, found.number))
@@ -78,13 +80,16 @@ def change(
         ((own,),) = connection.execute("SELECT secret FROM store")
         key = key_digest(own, act.room, secret) if secret else None
         connection.execute("UPDATE room SET secret = ? WHERE id = ?", (key, found.number))
-    told = None
+    told, changed = None, encrypts(found.policy, policy)
     if topic is not None:
-        changed = connection.execute(
+        other = connection.execute(
             "UPDATE room SET topic = ? WHERE id = ? AND topic <> ?", (topic, found.number, topic)
         )
-        if changed.rowcount:
-            told = record(connection, Kind.TOPIC, found.number, act.by, act.cid, act.at, topic)
+        changed |= other.rowcount > 0
+    if changed:
+        ((now,),) = connection.execute("SELECT topic FROM room WHERE id = ?", (found.number,))
+        facts = {"policy": policy} if encrypts(found.policy, policy) else {}
+        told = record(connection, Kind.TOPIC, found.number, act.by, act.cid, act.at, now, **facts)
     end_if_empty(connection, found.number)
     return told
 

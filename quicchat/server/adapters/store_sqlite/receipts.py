@@ -6,7 +6,7 @@ import sqlite3
 from typing import Final
 
 from quicchat.errors import Code, Refused
-from quicchat.server.adapters.store_sqlite.events import HEAD, MENTIONS, READ
+from quicchat.server.adapters.store_sqlite.events import HEAD, MENTIONS, QUIET, READ
 from quicchat.server.adapters.store_sqlite.members import place
 from quicchat.server.model import BY_NAME, CONCERNED, COUNTED, Moved, Progress, Receipts, Target, Unread
 from quicchat.wire.names import Device, Room, User
@@ -22,7 +22,7 @@ _DELIVERED: Final = """
     SELECT user, room, ?, max(since, min(?, ?)) FROM member WHERE room = ? AND user = ?
     ON CONFLICT DO UPDATE SET delivered = max(delivered, excluded.delivered)"""
 _LEFT: Final = f"""
-    SELECT {READ}, {HEAD}, {MENTIONS} FROM member JOIN room ON room.id = member.room
+    SELECT {READ}, {HEAD}, {QUIET}, {MENTIONS} FROM member JOIN room ON room.id = member.room
     WHERE member.room = ? AND member.user = ?"""
 _SENDERS: Final = """
     SELECT DISTINCT said.sender FROM (
@@ -32,7 +32,7 @@ _PEOPLE: Final = f"""
     SELECT user, {_HELD}, max(shown, since), at FROM member WHERE room = ? AND user <> ? ORDER BY user"""
 _HOLDING: Final = f"SELECT count(*) FROM member WHERE room = ? AND {_HELD} >= ?"
 _TARGETS: Final = f"""
-    SELECT room.name, room.epoch, {HEAD}, {READ}, {MENTIONS} FROM (
+    SELECT room.name, room.epoch, {HEAD}, {READ}, {QUIET}, {MENTIONS} FROM (
         SELECT member.room AS number FROM member JOIN room ON room.id = member.room
         WHERE member.user = ? AND room.name > ? ORDER BY room.name LIMIT ?
     ) AS few CROSS JOIN room ON room.id = few.number
@@ -70,8 +70,8 @@ def receipt(
     own = None
     if now_read > was_read:
         connection.execute("DELETE FROM mention WHERE user = ? AND room = ? AND seq <= ?", (user, number, now_read))
-        seen, head, mentions = connection.execute(_LEFT, (number, user)).fetchone()
-        own = Unread(read=seen, unread=head - seen, mentions=mentions)
+        seen, head, quiet, mentions = connection.execute(_LEFT, (number, user)).fetchone()
+        own = Unread(read=seen, unread=head - seen - quiet, mentions=mentions)
     return Moved(
         own=own,
         shown=Progress(user=user, delivered=held, read=shown, at=at) if visible else None,
@@ -122,6 +122,6 @@ def holding(connection: sqlite3.Connection, room: Room, seq: int) -> int:
 def targets(connection: sqlite3.Connection, user: User, after: Room | None, limit: int) -> list[Target]:
     """The port's `targets`."""
     return [
-        Target(room=room, epoch=epoch, head=head, read=read, mentions=mentions)
-        for room, epoch, head, read, mentions in connection.execute(_TARGETS, (user, after or "", limit, user))
+        Target(room=room, epoch=epoch, head=head, read=read, unread=head - read - quiet, mentions=mentions)
+        for room, epoch, head, read, quiet, mentions in connection.execute(_TARGETS, (user, after or "", limit, user))
     ]

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from quicchat.errors import Code, Refused
 from quicchat.server.adapters.store_sqlite import moderation
-from quicchat.server.adapters.store_sqlite.events import FIRST, HEAD, MENTIONS, READ, check_unused
+from quicchat.server.adapters.store_sqlite.events import FIRST, HEAD, MENTIONS, QUIET, READ, check_unused
 from quicchat.server.adapters.store_sqlite.members import depart, enter_visibly, is_account, place
 from quicchat.server.adapters.store_sqlite.moderation import Act
 from quicchat.server.adapters.store_sqlite.ranks import (
@@ -39,7 +39,7 @@ from quicchat.wire.chapters.rooms import INVITE_ONLY, Rank
 from quicchat.wire.names import GENERAL, Room, User
 
 _INFO: Final = f"""
-    SELECT room.topic, room.policy, room.epoch, {FIRST}, {HEAD}, {READ}, {MENTIONS}, room.members,
+    SELECT room.topic, room.policy, room.epoch, {FIRST}, {HEAD}, {READ}, {QUIET}, {MENTIONS}, room.members,
         coalesce(rank.rank, 2)
     FROM room JOIN member ON member.room = room.id AND member.user = ?
     LEFT JOIN rank ON rank.room = member.room AND rank.user = member.user WHERE room.name = ?"""
@@ -87,6 +87,7 @@ class SqliteRooms:
         user: User,
         *,
         make: int | None = None,
+        member: bool = False,
         secret: str | None = None,
         operator: bool = False,
         exclusive: bool = False,
@@ -94,6 +95,8 @@ class SqliteRooms:
         at: int,
     ) -> Entered:
         entry = _Entry(user, exclusive, cid, at)
+        if member:
+            return await self._writer.do(lambda connection: _seen(connection, room, user))
         return await self._writer.do(lambda connection: _join(connection, room, entry, make, secret, operator))
 
     async def leave(self, room: Room, user: User, *, cid: bytes, at: int) -> Stored | None:
@@ -180,6 +183,13 @@ def _create(connection: sqlite3.Connection, room: Room, entry: _Entry, topic: st
     return _entered(connection, number, room, entry)
 
 
+def _seen(connection: sqlite3.Connection, room: Room, user: User) -> Entered:
+    """A room as a member sees it, in its order with all that enters and leaves."""
+    if place(connection, room, user) is None:
+        raise Refused(Code.NOT_MEMBER)
+    return Entered(info=_info(connection, room, user), stored=None)
+
+
 def _join(
     connection: sqlite3.Connection, room: Room, entry: _Entry, make: int | None, secret: str | None, operator: bool
 ) -> Entered:
@@ -259,7 +269,7 @@ def _info(connection: sqlite3.Connection, room: Room, user: User) -> RoomInfo:
     row = connection.execute(_INFO, (user, room)).fetchone()
     if row is None:
         raise Refused(Code.NO_SUCH_ROOM)
-    topic, policy, epoch, first, head, read, mentions, members, rank = row
+    topic, policy, epoch, first, head, read, quiet, mentions, members, rank = row
     return RoomInfo(
         room=room,
         topic=topic,
@@ -268,6 +278,7 @@ def _info(connection: sqlite3.Connection, room: Room, user: User) -> RoomInfo:
         first=first,
         head=head,
         read=read,
+        unread=head - read - quiet,
         members=members,
         rank=Rank(rank),
         mentions=mentions,
