@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from quicchat.client import login
 from quicchat.client.identity import ITERATIONS
-from quicchat.client.memory import Token
+from quicchat.client.memory import Change, Token
 from quicchat.client.session import Session
 from quicchat.errors import Code, Refused
 from quicchat.wire.chapters.accounts import Revoke, Sessions
@@ -40,7 +40,9 @@ class Account:
 
         For him it looks as if one were away. It counts on this device, and for what comes from now on.
         """
-        await self._session.scribe.ignore(user, on)
+        scribe = self._session.scribe
+        await scribe.memory.keep(Change(ignored={user: on}))
+        (scribe.ignored.add if on else scribe.ignored.discard)(user)
 
     async def change_password(self, old: str, new: str, *, iterations: int = ITERATIONS) -> None:
         """Replace the password; all other sessions and every token end. Raises Refused(AUTH_FAILED) for a wrong one."""

@@ -27,8 +27,10 @@ from quicchat import __version__
 from quicchat.client.account import Account
 from quicchat.client.chance import HERE, Surroundings
 from quicchat.client.device import device_in
+from quicchat.client.e2ee.api import Keys
+from quicchat.client.e2ee.provider import Encryption
 from quicchat.client.entry import enter
-from quicchat.client.events import Line, Moved, Progress, Reset, Sent
+from quicchat.client.events import KeyNews, Line, Moved, Progress, Reset, Sent, Unsealed
 from quicchat.client.inbox import Event
 from quicchat.client.life import Dial, Life
 from quicchat.client.login import Identity
@@ -57,8 +59,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Chat",
+    "Encryption",
     "Entry",
     "Identity",
+    "KeyNews",
     "Kind",
     "Line",
     "Message",
@@ -74,6 +78,7 @@ __all__ = [
     "Sent",
     "Show",
     "Trusting",
+    "Unsealed",
     "Window",
     "connect",
     "meet",
@@ -121,7 +126,7 @@ class Chat:
         self._dial, self._reconnect, self._timeout = dial, reconnect, timeout
         if link is not None:
             session.attach(link)
-        self.account, self.files = Account(session), session.files
+        self.account, self.files, self.keys = Account(session), session.files, Keys(session)
         self.prefer, self.preferences = session.scribe.prefer, MappingProxyType(session.scribe.preferences)
         self._talk = talk = Talk(session)
         self.post, self.tell, self.broadcast = talk.post, talk.tell, talk.broadcast
@@ -145,6 +150,7 @@ class Chat:
         """
         session = self._session
         session.state = replace(session.state, user=identity.user)
+        session.device_name = identity.device_name
         life = Life(session, self._dial, identity, self._timeout) if self._dial is not None else None
         if session.attached or life is None:
             await enter(session, identity)

@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from quicchat.client.bodies import whole_of
+from quicchat.client.e2ee.provider import AT_ONCE, Provider, reads
 from quicchat.client.inbox import Inbox
 from quicchat.client.memory import Held
 from quicchat.client.scribe import Scribe
+from quicchat.client.seal import Opened
 from quicchat.errors import MEANINGS, LinkLost, LocalProtocolError, Refused
 from quicchat.wire.chapters.messages import POSTABLE, WHOLE, Message
 
@@ -28,16 +30,28 @@ _LONGEST: Final = 60.0
 class Delivery:
     """Takes the events of each room in order, and gives them out in the same order.
 
-    `unfold` fetches a long text; while it does, what follows in that room waits. Where it cannot be had, the
-    beginning is given out as it came; where the connection is lost, all of it waits for `resume`.
+    What is sealed is opened by the `provider`, and `opened` is told of it. `unfold` fetches a long text; while that
+    is done, or keys are asked for, what follows in that room waits. Where a text cannot be had, the beginning is given
+    out as it came; where the connection is lost, all of it waits for `resume`.
     """
 
-    def __init__(self, scribe: Scribe, inbox: Inbox, unfold: Callable[[Message], Awaitable[str]]) -> None:
+    def __init__(
+        self,
+        scribe: Scribe,
+        inbox: Inbox,
+        provider: Provider,
+        unfold: Callable[[Message], Awaitable[str]],
+        opened: Callable[[Message], None],
+    ) -> None:
         self._scribe = scribe
         self._inbox = inbox
+        self._provider = provider
         self._unfold = unfold
+        self._opened = opened
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, deque[Held]] = {}
+        #: Sealed events that were opened in this turn of the loop.
+        self._in_turn = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -52,12 +66,12 @@ class Delivery:
 
     def give(self, event: Message, whole: str | None = None) -> None:
         """The next event of its room; `whole` where a long text is known already."""
-        folded = whole is None and whole_of(event) is not None
-        if folded or event.room in self._waiting:
-            self._waiting.setdefault(event.room, deque()).append(Held(event, whole))
+        said = self._provider.open(event) if event.room not in self._waiting and self._has_time(event) else None
+        if said is None or (whole is None and whole_of(said) is not None):
+            self._waiting.setdefault(event.room, deque()).append(Held(said or event, whole))
             self._start(event.room)
         else:
-            self._give(Held(event, whole))
+            self._give(Held(said, whole))
 
     def resume(self) -> None:
         """There is a connection again."""
@@ -75,6 +89,18 @@ class Delivery:
         for room in list(self._tasks):
             self.drop(room)
 
+    def _has_time(self, event: Message) -> bool:
+        """Whether it can be opened now, or others are to have their turn first."""
+        if event.sealed is None:
+            return True
+        if not self._in_turn:
+            self._loop.call_soon(self._next_turn)
+        self._in_turn += 1
+        return self._in_turn <= AT_ONCE
+
+    def _next_turn(self) -> None:
+        self._in_turn = 0
+
     def _start(self, room: str) -> None:
         if room not in self._tasks:
             self._tasks[room] = self._loop.create_task(self._work(room))
@@ -84,6 +110,10 @@ class Delivery:
         try:
             while waiting:
                 held = waiting[0]
+                # The key of one that waits may be in the one before it.
+                if not self._has_time(held.event):
+                    await asyncio.sleep(0)
+                held = replace(held, event=await reads(self._provider, held.event))
                 if held.whole is None and whole_of(held.event) is not None:
                     held = await self._whole(held)
                 waiting.popleft()
@@ -111,6 +141,9 @@ class Delivery:
 
     def _give(self, held: Held) -> None:
         self._scribe.hold(held)
+        self._provider.held(held.event)
+        if isinstance(held.event, Opened):
+            self._opened(held.event)
         self.show(held)
 
     def show(self, held: Held) -> None:

@@ -28,7 +28,8 @@ class Progress:
     """A message of one's own has come further.
 
     `room` is where it goes, `seq` its place once it has one. DELIVERED and READ name in `by` whose doing it was,
-    or in `count` how many there are, and in `at` when (Unix ms, the server's clock); FAILED has a `reason`.
+    or in `count` how many there are, and in `at` when (Unix ms, the server's clock); FAILED has a `reason`, and
+    QUEUED has one where the message is held: it goes on by itself once the reason is gone.
     """
 
     cid: bytes
@@ -68,4 +69,26 @@ class Moved:
     transfer: Transfer
 
 
-Happening = Progress | Line | Reset | Moved
+@dataclass(frozen=True, slots=True)
+class KeyNews:
+    """Something about keys that a person should know: `text` is one line, and names the command that helps.
+
+    `kind` is pinned, device, changed, blocked, reader, rollback, forged-list, or keyless (what he is told is plain); of
+    one's own devices waiting, listed or approve (another one waits to be let in); of one's own backup recovery (its
+    code is new) or backup (it is not up to date). `user` is whose keys they are.
+    """
+
+    kind: str
+    user: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """Messages that were told before can be read now, or it is known by now that they cannot: `Chat.past` has them."""
+
+    room: str
+    seqs: tuple[int, ...]
+
+
+Happening = Progress | Line | Reset | Moved | KeyNews | Unsealed

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from quicchat.client import bodies
+from quicchat.client.e2ee.provider import Provider
 from quicchat.client.lanes import Lanes
 from quicchat.client.memory import Entry, packed
 from quicchat.client.outbox import Outbox
 from quicchat.client.requests import Requests, refusal
-from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
-from quicchat.wire.chapters.messages import LONGEST, MANY, PostMany
+from quicchat.errors import MEANINGS, Code, LinkLost, LocalProtocolError, Refused
+from quicchat.wire.chapters.messages import LONGEST, MANY, WHOLE, Post, PostMany
 from quicchat.wire.chapters.session import Error
 from quicchat.wire.registry import Pdu
 
+if TYPE_CHECKING:
+    from quicchat.wire.sealed import FileKey
+
+#: Seconds until the sealing of a room is begun again that was refused for the moment.
+_AGAIN: Final = 1.0
 #: Bytes of bodies in one MSG_SEND_MANY, and of a body that is small.
 _TOGETHER: Final = 32_768
 _SMALL: Final = 4_096
@@ -26,43 +32,102 @@ class Flusher:
     """One connection's share of the outbox. `changed` is told of each entry that comes further or fails."""
 
     def __init__(
-        self, outbox: Outbox, requests: Requests, lanes: Lanes, changed: Callable[[Entry, Refused | None], None]
+        self,
+        outbox: Outbox,
+        requests: Requests,
+        lanes: Lanes,
+        provider: Provider,
+        changed: Callable[[Entry, Refused | None], None],
     ) -> None:
         self._outbox = outbox
+        self._provider = provider
         self._requests = requests
         self._lanes = lanes
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._put_aside: set[bytes] = set()
+        #: Long texts that are put aside, by message, and whether sealed: that is another file.
+        self._put_aside: set[tuple[bytes, bool]] = set()
         #: Whether the server takes several at once.
         self._many = requests.version > 1
         #: By room: on which stream its messages are under way, and how many.
         self._paths: dict[str, tuple[int | None, int]] = {}
+        #: Rooms in which something is being sealed, and those in which nothing can be at the moment, with the reason.
+        self._sealing: dict[str, asyncio.Task[None]] = {}
+        self._held: dict[str, str] = {}
 
     def wake(self) -> None:
         """There is something new to send, or an answer came."""
         self._wake.set()
 
+    def release(self) -> None:
+        """What held something may be gone."""
+        self._held.clear()
+        self._wake.set()
+
     async def run(self) -> None:
         """Send until cancelled, or until the connection is lost."""
-        while self._requests.lost is None:
-            self._wake.clear()
-            try:
-                await self._send(self._outbox.next(self._loop.time()))
-            except (LinkLost, LocalProtocolError):
-                await asyncio.shield(self._requests.ended)
-                return
-            wait = self._outbox.wait(self._loop.time())
-            try:
-                async with asyncio.timeout(wait or None):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+        try:
+            while self._requests.lost is None:
+                self._wake.clear()
+                try:
+                    await self._send(self._ready())
+                except (LinkLost, LocalProtocolError):
+                    await asyncio.shield(self._requests.ended)
+                    return
+                wait = self._outbox.wait(self._loop.time())
+                try:
+                    async with asyncio.timeout(wait or None):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            for task in (tasks := list(self._sealing.values())):
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
     def answered(self, cid: bytes, error: Error) -> None:
         """An ERROR that names a message: one of a MSG_SEND_MANY."""
         self._refused(cid, refusal(error))
+
+    def _ready(self) -> list[Entry]:
+        """What can be sent as it is; of the rest, the sealing is begun. Order within a room stays."""
+        for room, reason in self._held.items():
+            for entry in self._outbox.waiting(room):
+                if (told := self._outbox.hold(entry.cid, reason)) is not None:
+                    self._changed(told, None)
+        found: list[Entry] = []
+        for entry in self._outbox.next(self._loop.time(), self._held.keys() | self._sealing.keys()):
+            room = entry.room
+            if room in self._sealing:
+                continue
+            if self._provider.is_plain(room) or (entry.sealed is not None and self._requests.version > 1):
+                found.append(entry)
+            else:
+                self._sealing[room] = self._loop.create_task(self._seal(room))
+        return found
+
+    async def _seal(self, room: str) -> None:
+        """Have all sealed that waits in a room; where that is impossible, it waits on, and holds up no other room."""
+        reason: str | None = "It could not be sealed."
+        try:
+            reason = await self._provider.seal(room, self._requests, self._outbox, self._fail)
+        except Refused as refusal:
+            reason = None
+            if MEANINGS[refusal.code].temporary:
+                await asyncio.sleep(_AGAIN if refusal.retry_after is None else refusal.retry_after / 1000)
+            else:
+                for entry in self._outbox.waiting(room):
+                    self._fail(entry, refusal)
+        except (LinkLost, LocalProtocolError):
+            # The end of the connection is the end of this.
+            await asyncio.shield(self._requests.ended)
+        finally:
+            del self._sealing[room]
+            if reason is not None:
+                self._held[room] = reason
+            self._wake.set()
 
     async def _send(self, entries: Sequence[Entry]) -> None:
         """In order: small ones that follow each other go together."""
@@ -72,7 +137,7 @@ class Flusher:
                 self._send_many(group)
                 continue
             for entry in group:
-                if entry.whole is not None and entry.cid not in self._put_aside:
+                if entry.whole is not None and (entry.cid, entry.sealed is not None) not in self._put_aside:
                     await self._put(entry, entry.whole)
                     # Meanwhile it may have been withdrawn, or one before it refused: `next` knows what is to be sent.
                     self._wake.set()
@@ -82,12 +147,12 @@ class Flusher:
     def _is_small(self, entry: Entry) -> bool:
         if not self._many or entry.whole is not None or self._path(entry) is not None:
             return False
-        return len(packed(entry.post)) <= _SMALL
+        return len(packed(_outer(entry))) <= _SMALL
 
     def _send_one(self, entry: Entry) -> None:
         sid = self._path(entry)
         try:
-            future = self._requests.begin(entry.post, sid=sid)
+            future = self._requests.begin(_outer(entry), sid=sid)
         except LocalProtocolError as error:
             if self._requests.lost is not None or error.code is Code.STATE:
                 raise
@@ -100,7 +165,7 @@ class Flusher:
         total = 0
         batch: list[Entry] = []
         for entry in entries:
-            size = len(packed(entry.post))
+            size = len(packed(_outer(entry)))
             if batch and (total + size > _TOGETHER or len(batch) == MANY):
                 self._send_batch(batch)
                 total, batch = 0, []
@@ -112,7 +177,7 @@ class Flusher:
         if len(batch) == 1:
             self._send_one(batch[0])
             return
-        many = PostMany(posts=tuple(packed(each.post) for each in batch))
+        many = PostMany(posts=tuple(packed(_outer(each)) for each in batch))
         future = self._requests.begin(many, many=True)
         for entry in batch:
             self._depart(entry, None)
@@ -127,6 +192,8 @@ class Flusher:
     def _depart(self, entry: Entry, sid: int | None) -> None:
         _, count = self._paths.get(entry.room, (sid, 0))
         self._paths[entry.room] = sid, count + 1
+        if entry.sealed is None:
+            self._provider.departs(entry.room)
         if (sent := self._outbox.sent(entry.cid)) is not None:
             self._changed(sent, None)
 
@@ -159,6 +226,13 @@ class Flusher:
             self._refused(entry.cid, failure if isinstance(failure, Refused) else Refused(Code.INTERNAL))
 
     def _refused(self, cid: bytes, failure: Refused) -> None:
+        known = self._outbox.get(cid)
+        if failure.code is Code.SEALED_ONLY and known is not None and known.sealed is None:
+            # The room has become encrypted, and nobody has told us.
+            self._provider.pin(known.room)
+            self._outbox.again(cid)
+            self._wake.set()
+            return
         entry = self._outbox.refused(cid, failure, self._loop.time())
         if entry is not None:
             self._changed(entry, failure)
@@ -168,6 +242,12 @@ class Flusher:
         self._outbox.sent(entry.cid)
         self._refused(entry.cid, failure)
 
+    def _key(self, entry: Entry) -> FileKey | None:
+        """What a long text is sealed with."""
+        rows = (entry.sealed.attachments if entry.sealed is not None else None) or ()
+        keys = [self._provider.file_key(file) for file, *_ in rows]
+        return next((key for key in keys if key is not None and key.media_type == WHOLE), None)
+
     async def _put(self, entry: Entry, whole: bytes) -> None:
         """Put the whole of a long text aside, before its message is sent."""
         if self._requests.version < 2:
@@ -175,8 +255,13 @@ class Flusher:
             return
         assert len(whole) <= LONGEST
         try:
-            await bodies.put(self._requests, whole)
+            await bodies.put(self._requests, whole, self._key(entry))
         except Refused as failure:
             self._fail(entry, failure)
         else:
-            self._put_aside.add(entry.cid)
+            self._put_aside.add((entry.cid, entry.sealed is not None))
+
+
+def _outer(entry: Entry) -> Post:
+    """What is sent of it."""
+    return entry.post if entry.sealed is None else entry.sealed

@@ -64,6 +64,8 @@ class Entry:
     room: str
     state: Sent = Sent.DRAFT
     whole: bytes | None = field(default=None, repr=False)
+    #: What is sent instead of it, once it is sealed; the same for every retry.
+    sealed: Post | None = field(default=None, repr=False)
     seq: int | None = None
     epoch: int | None = None
     reason: str | None = None
@@ -93,7 +95,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event as it is stored in the log, and its whole text where it names one."""
+    """An event as it is stored in the log, or as it was opened (`seal.Opened`); its whole text where it names one."""
 
     event: Message
     whole: str | None = None
@@ -104,7 +106,8 @@ class Change:
     """What is to be remembered, in one transaction: first `dropped` rooms go, then the rest is put.
 
     `events` are those of the log as they came, `past` are older ones that were asked for. What lies before `first`
-    of a cursor is forgotten, but for what the application has not had. A preference that is None is none any more.
+    of a cursor is forgotten, but for what the application has not had. Secrets go by drawer and name (`e2ee.keyring`);
+    one that is None, or a preference, is none any more.
     """
 
     dropped: Sequence[str] = ()
@@ -120,6 +123,7 @@ class Change:
     receipts: Sequence[tuple[str, str, int, int, int]] = ()
     uploads: Sequence[Upload] = ()
     uploaded: Sequence[bytes] = ()
+    secrets: Mapping[tuple[str, bytes], bytes | None] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +138,7 @@ class Kept:
     ignored: frozenset[str] = frozenset()
     uploads: Sequence[Upload] = ()
     preferences: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[tuple[str, bytes], bytes] = field(default_factory=dict, repr=False)
 
 
 class Memory(Protocol):
@@ -146,6 +151,10 @@ class Memory(Protocol):
     @property
     def keeps(self) -> int:
         """How many events of a room it is to keep after they were given out."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it outlives the program: a key that would be gone with it is not made."""
 
     async def load(self) -> Kept:
         """What is remembered; entries that were sent count as queued again."""
@@ -160,17 +169,21 @@ class Memory(Protocol):
         """Events with all of these words, the newest first. Raises Refused(UNSUPPORTED) where it cannot search."""
 
     async def forget(self) -> None:
-        """Keep nothing but what is still to be sent, and whom the user ignores; on the disk once it is closed."""
+        """Keep nothing but what is still to be sent, whom the user ignores, and keys; on the disk once it is closed."""
 
     async def close(self) -> None:
         """Finish what was asked."""
 
 
 class PlainMemory:
-    """A memory that lasts as long as the program; of old events it keeps the last ones of each room."""
+    """A memory that lasts as long as the program; of old events it keeps the last ones of each room.
 
-    def __init__(self, keeps: int = PLENTY) -> None:
+    Where somebody else takes care of it, it may be said to be `lasting`.
+    """
+
+    def __init__(self, keeps: int = PLENTY, *, lasting: bool = False) -> None:
         self.keeps = keeps
+        self.lasting = lasting
         self._preferences: dict[str, str] = {}
         self._cursors: dict[str, Cursor] = {}
         self._entries: dict[bytes, Entry] = {}
@@ -179,6 +192,7 @@ class PlainMemory:
         self._receipts: dict[tuple[str, str], tuple[str, str, int, int, int]] = {}
         self._ignored: set[str] = set()
         self._uploads: dict[bytes, Upload] = {}
+        self._secrets: dict[tuple[str, bytes], bytes] = {}
 
     async def load(self) -> Kept:
         waiting = [
@@ -196,6 +210,7 @@ class PlainMemory:
             ignored=frozenset(self._ignored),
             uploads=list(self._uploads.values()),
             preferences=dict(self._preferences),
+            secrets=dict(self._secrets),
         )
 
     async def keep(self, change: Change) -> None:
@@ -221,6 +236,9 @@ class PlainMemory:
         self._uploads.update({each.cid: each for each in change.uploads})
         for cid in change.uploaded:
             self._uploads.pop(cid, None)
+        for place, secret in change.secrets.items():
+            self._secrets.pop(place, None)
+            self._secrets.update({place: secret} if secret is not None else {})
 
     async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
         return [each for each in self._run(room) if before is None or each.event.seq < before][-limit:]

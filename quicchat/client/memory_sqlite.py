@@ -41,20 +41,23 @@ from quicchat.wire.search import Word
 log = logging.getLogger("quicchat.client")
 
 _PUT_ENTRY: Final = (
-    "INSERT INTO outbox (cid, number, room, body, whole, state, epoch, seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO outbox (cid, number, room, body, whole, sealed, state, epoch, seq, reason)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (cid) DO UPDATE SET number = excluded.number, body = excluded.body, state = excluded.state,"
     " room = excluded.room, epoch = excluded.epoch,"
-    " seq = excluded.seq, reason = excluded.reason, whole = excluded.whole"
+    " seq = excluded.seq, reason = excluded.reason, whole = excluded.whole, sealed = excluded.sealed"
 )
-_ENTRIES: Final = "SELECT number, body, room, state, whole, seq, epoch, reason FROM outbox ORDER BY number"
+_ENTRIES: Final = "SELECT number, body, room, state, whole, sealed, seq, epoch, reason FROM outbox ORDER BY number"
 _NOT_GIVEN: Final = (
-    "SELECT body, whole FROM cursor JOIN event ON event.room = cursor.room AND event.seq > cursor.given"
+    "SELECT body, whole, seal FROM cursor JOIN event ON event.room = cursor.room AND event.seq > cursor.given"
     " ORDER BY event.room, event.seq LIMIT ?"
 )
 
 
 class SqliteMemory:
     """One file; every `keep` is on the disk when it returns, and those at the same time share a transaction."""
+
+    lasting: Final = True
 
     def __init__(self, path: Path, writer: Writer, reader: Reader, lock: int | None = None, keeps: int = KEEPS) -> None:
         self.keeps = keeps
@@ -137,6 +140,12 @@ def _load(connection: sqlite3.Connection) -> Kept:
         ignored=frozenset(user for (user,) in connection.execute("SELECT user FROM ignored")),
         uploads=[_upload(row) for row in connection.execute("SELECT body, chunk, paths FROM upload ORDER BY number")],
         preferences=dict(connection.execute("SELECT name, value FROM preference").fetchall()),
+        secrets={
+            (drawer, name): value
+            for drawer, name, value in connection.execute(
+                "SELECT drawer, name, value FROM keyring ORDER BY drawer, name"
+            )
+        },
     )
 
 
@@ -181,6 +190,12 @@ def _keep_choices(connection: sqlite3.Connection, change: Change) -> None:
             connection.execute("DELETE FROM preference WHERE name = ?", (name,))
         else:
             connection.execute("INSERT OR REPLACE INTO preference (name, value) VALUES (?, ?)", (name, value))
+    for place, secret in change.secrets.items():
+        if secret is None:
+            connection.execute("DELETE FROM keyring WHERE drawer = ? AND name = ?", place)
+        else:
+            put = "INSERT OR REPLACE INTO keyring (drawer, name, value) VALUES (?, ?, ?)"
+            connection.execute(put, (*place, secret))
 
 
 def _forget(connection: sqlite3.Connection) -> None:
@@ -198,14 +213,24 @@ def _wipe(path: Path) -> None:
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
-    where = entry.epoch, entry.seq
-    return (entry.cid, entry.order, entry.room, packed(entry.post), entry.whole, int(entry.state), *where, entry.reason)
+    sealed = packed(entry.sealed) if entry.sealed is not None else None
+    what = packed(entry.post), entry.whole, sealed
+    return (entry.cid, entry.order, entry.room, *what, int(entry.state), entry.epoch, entry.seq, entry.reason)
 
 
-def _entry(row: tuple[int, bytes, str, int, bytes | None, int | None, int | None, str | None]) -> Entry:
-    order, body, room, state, whole, seq, epoch, reason = row
-    post = codec.decode_body(Post, body, version=2)
-    return Entry(order=order, post=post, room=room, state=Sent(state), whole=whole, seq=seq, epoch=epoch, reason=reason)
+def _entry(row: tuple[int, bytes, str, int, bytes | None, bytes | None, int | None, int | None, str | None]) -> Entry:
+    order, body, room, state, whole, sealed, seq, epoch, reason = row
+    return Entry(
+        order=order,
+        post=codec.decode_body(Post, body, version=2),
+        room=room,
+        state=Sent(state),
+        whole=whole,
+        sealed=codec.decode_body(Post, sealed, version=2) if sealed is not None else None,
+        seq=seq,
+        epoch=epoch,
+        reason=reason,
+    )
 
 
 def _upload(row: tuple[bytes, int, str]) -> Upload:

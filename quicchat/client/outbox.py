@@ -9,7 +9,7 @@ A message is at its sender in one of these states (protocol §5; `events.Sent`):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -82,24 +82,27 @@ class Outbox:
     def draft(self, post: Post, room: str, whole: bytes | None = None) -> Entry:
         """A new message, or one that is said again: under way it is left as it is, else the server is asked anew.
 
-        Raises Refused(CID_CONFLICT) where another message with this id is under way.
+        One that is stored is asked for in the same bytes. Raises Refused(CID_CONFLICT) where another message with
+        this id is under way.
         """
         known = self._open.get(post.cid)
         if known is not None:
             if replace(known.post, sent=post.sent) != post:
                 raise Refused(Code.CID_CONFLICT)
             return known
-        self._done.pop(post.cid, None)
+        done = self._done.pop(post.cid, None)
+        is_stored = done is not None and done.state is not Sent.FAILED and replace(done.post, sent=post.sent) == post
+        sealed = done.sealed if done is not None and is_stored else None
         self._order += 1
-        entry = self._open[post.cid] = Entry(order=self._order, post=post, room=room, whole=whole)
+        entry = self._open[post.cid] = Entry(order=self._order, post=post, room=room, whole=whole, sealed=sealed)
         return entry
 
     def drop(self, cid: bytes) -> None:
         """Forget a draft that could not be kept."""
         self._open.pop(cid, None)
 
-    def next(self, now: float) -> list[Entry]:
-        """What to send now, in order, and where it is sent it is to be marked by `sent`."""
+    def next(self, now: float, held: Collection[str] = ()) -> list[Entry]:
+        """What to send now, in order, but for rooms that are held; where it is sent it is to be marked by `sent`."""
         if self._paused:
             if self._flight or now < self._not_before:
                 return []
@@ -109,9 +112,13 @@ class Outbox:
             if entry.state is Sent.DRAFT or self._flight + len(found) >= IN_FLIGHT:
                 # What follows one that is not yet durable waits for it: order goes before speed.
                 break
-            if entry.state is Sent.QUEUED:
+            if entry.state is Sent.QUEUED and entry.room not in held:
                 found.append(entry)
         return found
+
+    def waiting(self, room: str) -> list[Entry]:
+        """What waits in a room, in order, as far as it is durable."""
+        return [each for each in self._open.values() if each.room == room and each.state is Sent.QUEUED]
 
     # Inputs
 
@@ -120,6 +127,19 @@ class Outbox:
         entry = self._open.get(cid)
         return self._put(replace(entry, state=Sent.QUEUED)) if entry and entry.state is Sent.DRAFT else None
 
+    def seal(self, cid: bytes, sealed: Post) -> None:
+        """This is sent instead of it from now on."""
+        entry = self._open.get(cid)
+        if entry is not None:
+            self._put(replace(entry, sealed=sealed, reason=None))
+
+    def hold(self, cid: bytes, reason: str) -> Entry | None:
+        """It cannot be sent at the moment; None where that is no news."""
+        entry = self._open.get(cid)
+        if entry is None or entry.state is not Sent.QUEUED or entry.reason == reason:
+            return None
+        return self._put(replace(entry, reason=reason))
+
     def sent(self, cid: bytes) -> Entry | None:
         """It left."""
         entry = self._open.get(cid)
@@ -127,7 +147,7 @@ class Outbox:
             return None
         self._flight += 1
         self._left.add(cid)
-        return self._put(replace(entry, state=Sent.SENT))
+        return self._put(replace(entry, state=Sent.SENT, reason=None))
 
     def stored(self, answer: Posted) -> Entry | None:
         """The server has it for good; None where that is no news."""
@@ -152,7 +172,7 @@ class Outbox:
             self._paused = True
             self._refusals += 1
         told = refusal.retry_after
-        pause = min(_LONGEST, _AGAIN * 2.0 ** (self._refusals - 1)) if told is None else told / 1000
+        pause = min(_LONGEST, _AGAIN * 2.0 ** min(self._refusals - 1, 30)) if told is None else told / 1000
         self._not_before = max(self._not_before, now + pause)
         return self._put(replace(entry, state=Sent.QUEUED))
 

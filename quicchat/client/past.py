@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from quicchat.client import bodies
 from quicchat.client.delivery import shown
+from quicchat.client.e2ee.provider import read
 from quicchat.client.memory import Held
 from quicchat.client.session import Session
 from quicchat.client.sync import unbroken
@@ -99,7 +101,15 @@ class Past:
             # What version 1 told is not what the log says.
             bare = max((at for at, each in enumerate(found) if each.event.epoch is None), default=-1)
             del found[: bare + 1]
-        return found if found and end in (None, found[-1].event.seq + 1) else ()
+        return [self._again(each) for each in found] if found and end in (None, found[-1].event.seq + 1) else ()
+
+    def _again(self, held: Held) -> Held:
+        """What could not be opened when it came may be readable by now."""
+        event = self._session.provider.again(held.event)
+        if event is held.event:
+            return held
+        self._session.scribe.rewrite(found := replace(held, event=event))
+        return found
 
     async def _fetched(self, room: str, end: int | None, limit: int) -> Sequence[Held]:
         """A page from the server; it is kept where it joins what is. Raises LinkLost, Refused."""
@@ -123,17 +133,20 @@ class Past:
         if not is_ours:
             session.fetch.know(room, page.epoch, page.head)
             return ()
-        held = [await self._whole(each, at < _WHOLE) for at, each in enumerate(reversed(events))][::-1]
+        opened = await read(session.provider, events)
+        held = [await self._whole(each, at < _WHOLE) for at, each in enumerate(reversed(opened))][::-1]
         # A room whose events are under way here, or came while we waited, says itself where it stands.
         place = session.fetch.place(room) if not session.delivery.waits(room) else 0
         session.scribe.hold_past(room, page.epoch, held, place)
+        for each in held:
+            session.provider.held(each.event)
         return held[-limit:]
 
     async def _whole(self, event: Message, wanted: bool) -> Held:
         if not wanted or bodies.whole_of(event) is None:
             return Held(event)
         try:
-            return Held(event, await bodies.get(self._session.requests, event))
+            return Held(event, await bodies.unfold(self._session.requests, event, self._session.provider.file_key))
         except (Refused, LinkLost, LocalProtocolError):
             return Held(event)
 

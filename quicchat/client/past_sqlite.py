@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from quicchat.client.memory import Held, about
+from quicchat.client.seal import Opened, Seal, opened
 from quicchat.errors import Code, Refused
 from quicchat.sqlite.words import has_fts, phrase
 from quicchat.wire import codec
@@ -21,9 +22,9 @@ _LATEST: Final = (1 << 42) - 1
 _TABLE: Final = """
     CREATE VIRTUAL TABLE IF NOT EXISTS words
     USING fts5(text, content = '', tokenize = 'unicode61 remove_diacritics 2')"""
-_PUT: Final = "INSERT OR REPLACE INTO event (room, seq, body, whole, about) VALUES (?, ?, ?, ?, ?)"
+_PUT: Final = "INSERT OR REPLACE INTO event (room, seq, body, whole, seal, about) VALUES (?, ?, ?, ?, ?, ?)"
 _LAST: Final = """
-    SELECT body, whole FROM event WHERE room = ?1 AND seq < ?2
+    SELECT body, whole, seal FROM event WHERE room = ?1 AND seq < ?2
     AND seq >= coalesce((SELECT first FROM cursor WHERE cursor.room = ?1), 1) ORDER BY seq DESC LIMIT ?3"""
 #: Below the run, but for what the application has not had.
 _OLD: Final = "room = ? AND seq < ? AND seq <= (SELECT given FROM cursor WHERE cursor.room = event.room)"
@@ -32,16 +33,17 @@ _BEHIND: Final = """
     WHERE ? IN ('', cursor.room) AND cursor.first <= cursor.seq
     AND (indexed.room IS NULL OR indexed.low > cursor.first OR indexed.high < cursor.seq)"""
 _FOUND: Final = """
-    SELECT event.body, event.whole FROM words CROSS JOIN searchable ON searchable.id = words.rowid
+    SELECT event.body, event.whole, event.seal FROM words CROSS JOIN searchable ON searchable.id = words.rowid
     CROSS JOIN event ON event.room = searchable.room AND event.seq = searchable.seq
     JOIN cursor ON cursor.room = event.room AND event.seq >= cursor.first
     WHERE words MATCH ? AND ? IN ('', searchable.room) ORDER BY words.rowid DESC LIMIT ?"""
 _ALL_PLACES: Final = 2**62
 
 
-def held(row: tuple[bytes, str | None]) -> Held:
-    """An event from [body, whole]."""
-    return Held(codec.decode_body(Message, row[0], version=2), row[1])
+def held(row: tuple[bytes, str | None, int | None]) -> Held:
+    """An event from [body, whole, seal]."""
+    event = codec.decode_body(Message, row[0], version=2)
+    return Held(event if row[2] is None else opened(event, Seal(row[2])), row[1])
 
 
 def page(connection: sqlite3.Connection, room: str, before: int | None, limit: int) -> list[Held]:
@@ -57,7 +59,7 @@ def put(connection: sqlite3.Connection, events: Sequence[Held], past: Sequence[H
     connection.executemany(
         _PUT,
         [
-            (each.event.room, each.event.seq, _body(each.event), each.whole, about(each.event))
+            (each.event.room, each.event.seq, _body(each.event), each.whole, _seal(each.event), about(each.event))
             for each in (*past, *events)
         ],
     )
@@ -118,7 +120,7 @@ def _take_back(connection: sqlite3.Connection, room: str, target: int) -> None:
         event = _message(body)
         if event.seq == target or event.kind is Kind.EDIT:
             _unindex(connection, room, [(body, whole)])
-            connection.execute(_PUT, (room, event.seq, _body(blanked(event)), None, about(event)))
+            connection.execute(_PUT, (room, event.seq, _body(blanked(event)), None, None, about(event)))
 
 
 def _index_room(connection: sqlite3.Connection, room: str, limit: int) -> int:
@@ -183,3 +185,7 @@ def _body(event: Message) -> bytes:
 
 def _message(body: bytes) -> Message:
     return codec.decode_body(Message, body, version=2)
+
+
+def _seal(event: Message) -> int | None:
+    return int(event.seal) if isinstance(event, Opened) else None

@@ -9,7 +9,17 @@ from quicchat.client.room import Room
 from quicchat.client.session import Session
 from quicchat.wire.chapters.messages import PAGE, ListTargets, Message, ReceiptList, TargetList, Window
 from quicchat.wire.chapters.presence import PresenceSet, Show
-from quicchat.wire.chapters.rooms import EPHEMERAL, Create, Join, Leave, ListRooms, Rank, RoomList, RoomState
+from quicchat.wire.chapters.rooms import (
+    ENCRYPTED,
+    EPHEMERAL,
+    Create,
+    Join,
+    Leave,
+    ListRooms,
+    Rank,
+    RoomList,
+    RoomState,
+)
 from quicchat.wire.chapters.session import Echo, Ok
 
 Target = tuple[str, int, int, int, int, int]
@@ -25,8 +35,12 @@ class Places:
         self, room: str, *, topic: str | None = None, ephemeral: bool = False, policy: int | None = None
     ) -> RoomState:
         """Make a room and enter it. Raises Refused(ROOM_EXISTS)."""
-        ask = Create(room=room, topic=topic, policy=EPHEMERAL if ephemeral else policy)
-        return await self._session.requests.ask(ask, RoomState)
+        policy = EPHEMERAL | (policy or 0) if ephemeral else policy
+        made = await self._session.requests.ask(Create(room=room, topic=topic, policy=policy), RoomState)
+        if (policy or 0) & ENCRYPTED:
+            # Whatever the server says that it made of it.
+            self._session.provider.pin(room)
+        return made
 
     async def join(
         self,
@@ -38,7 +52,7 @@ class Places:
         policy: int | None = None,
     ) -> RoomState:
         """Enter a room, making it where `create` says so. Raises Refused(NO_SUCH_ROOM), (FORBIDDEN), (BANNED)."""
-        policy = EPHEMERAL if create and ephemeral else policy
+        policy = EPHEMERAL | (policy or 0) if create and ephemeral else policy
         ask = Join(room=room, create=create or None, secret=secret, policy=policy)
         return await self._session.requests.ask(ask, RoomState)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from quicchat.client.bodies import attached
+from quicchat.client.e2ee.provider import Provider
 from quicchat.client.events import Progress, Sent
 from quicchat.client.flusher import Flusher
 from quicchat.client.inbox import Inbox
@@ -16,8 +17,8 @@ from quicchat.client.outbox import Outbox
 from quicchat.client.requests import Requests
 from quicchat.client.scribe import Scribe
 from quicchat.client.tracker import Tracker
-from quicchat.errors import Code, LinkLost, Refused
-from quicchat.wire.chapters.messages import Message, Post, Posted, ReceiptEvent, ReceiptList, recorded
+from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
+from quicchat.wire.chapters.messages import ListReceipts, Message, Post, Posted, ReceiptEvent, ReceiptList, recorded
 from quicchat.wire.chapters.session import Error
 from quicchat.wire.names import User, direct
 
@@ -29,12 +30,18 @@ class Posting:
     """The outbox and those who wait for it; `stored` is told of each event that a message of ours became."""
 
     def __init__(
-        self, scribe: Scribe, inbox: Inbox, kept: Kept, on_stored: Callable[[Message, str | None], None]
+        self,
+        scribe: Scribe,
+        inbox: Inbox,
+        kept: Kept,
+        provider: Provider,
+        on_stored: Callable[[Message, str | None], None],
     ) -> None:
         self.outbox = Outbox(kept.entries)
         self.tracker = Tracker(self.outbox, kept.receipts)
         self._scribe = scribe
         self._inbox = inbox
+        self._provider = provider
         self._on_stored = on_stored
         self._loop = asyncio.get_running_loop()
         self._flusher: Flusher | None = None
@@ -73,7 +80,7 @@ class Posting:
         if entry.state is not Sent.DRAFT:
             return entry
         try:
-            await self._scribe.now(replace(entry, state=Sent.QUEUED))
+            await self._scribe.now([replace(entry, state=Sent.QUEUED)])
         except BaseException:
             # It may be written all the same, if this was only not waited for.
             self.outbox.drop(entry.cid)
@@ -95,12 +102,28 @@ class Posting:
 
     async def carry(self, requests: Requests, lanes: Lanes) -> None:
         """Send over a connection until it is lost, or this is cancelled."""
-        self._flusher = flusher = Flusher(self.outbox, requests, lanes, self._changed)
+        self._flusher = flusher = Flusher(self.outbox, requests, lanes, self._provider, self._changed)
         try:
             await flusher.run()
         finally:
             if self._flusher is flusher:
                 self._flusher = None
+
+    def release(self) -> None:
+        """What held messages back may be gone."""
+        if self._flusher is not None:
+            self._flusher.release()
+
+    async def ask_receipts(self, requests: Requests) -> None:
+        """While we were away the others may have come further, and nobody told us."""
+        for room in self.tracker.unfinished():
+            try:
+                await requests.ask(ListReceipts(room=room), ReceiptList, aside=True)
+            except Refused:
+                # Not a member any more, or a server that is busy: what is told later makes up for it.
+                continue
+            except (LinkLost, LocalProtocolError):
+                return
 
     def lost(self) -> None:
         """The connection is gone."""
@@ -133,7 +156,10 @@ class Posting:
         if known is None or entry is None:
             return
         self._settled(entry, answer)
-        event = recorded(entry.post, room=answer.room, epoch=answer.epoch, seq=answer.seq, sender=sender, ts=answer.ts)
+        outer = entry.sealed or entry.post
+        event = recorded(outer, room=answer.room, epoch=answer.epoch, seq=answer.seq, sender=sender, ts=answer.ts)
+        if entry.sealed is not None:
+            event = self._provider.said(event, entry.post)
         self._on_stored(event, known.whole.decode() if known.whole is not None else None)
 
     def refused(self, cid: bytes, error: Error) -> None:

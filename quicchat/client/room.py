@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from quicchat.client.e2ee.provider import read
 from quicchat.client.session import Session
 from quicchat.wire import codec
 from quicchat.wire.chapters.messages import (
@@ -16,7 +17,7 @@ from quicchat.wire.chapters.messages import (
     Search,
     Window,
 )
-from quicchat.wire.chapters.rooms import Invite, Kick, ListMembers, MemberList, Rank, SetRank, SetRoom
+from quicchat.wire.chapters.rooms import ENCRYPTED, Invite, Kick, ListMembers, MemberList, Rank, SetRank, SetRoom
 from quicchat.wire.chapters.session import Ok
 
 
@@ -30,6 +31,8 @@ class Room:
     async def set(self, topic: str | None = None, policy: int | None = None, secret: str | None = None) -> None:
         """Change the room; what is None stays."""
         await self._session.requests.ask(SetRoom(room=self.name, topic=topic, policy=policy, secret=secret), Ok)
+        if (policy or 0) & ENCRYPTED:
+            self._session.provider.pin(self.name)
 
     async def invite(self, user: str) -> None:
         """Let somebody in."""
@@ -64,7 +67,8 @@ class Room:
         """A page of the log, ascending; it does not move what this device has."""
         ask = History(room=self.name, window=window, anchor=anchor, limit=limit, until=until)
         page = await self._session.requests.ask(ask, HistoryPage, aside=True)
-        return [codec.decode_body(Message, body, version=2) for body in page.events]
+        events = [codec.decode_body(Message, body, version=2) for body in page.events]
+        return await read(self._session.provider, events)
 
     async def search(self, words: str, limit: int = 50) -> Sequence[Message]:
         """Messages with all of these words, newest first."""
@@ -84,13 +88,20 @@ class Room:
 
 
 async def search(session: Session, words: str, room: str | None = None, limit: int = 50) -> Sequence[Message]:
-    """Messages with all of these words, newest first, page by page. Raises Refused."""
+    """Messages with all of these words that the server finds, newest first, page by page. Raises Refused.
+
+    Of a conversation that is encrypted it is not asked: the words would tell it what is said there. There
+    `Past.search_here` finds.
+    """
+    if room is not None and session.provider.standing(room).state != "plain":
+        return []
     found: list[Message] = []
     after: bytes | None = None
     while len(found) < limit:
         ask = Search(words=words, room=room, after=after, limit=min(200, limit - len(found)))
         page = await session.requests.ask(ask, Found, aside=True)
-        found += [codec.decode_body(Message, body, version=2) for body in page.events]
+        events = [codec.decode_body(Message, body, version=2) for body in page.events]
+        found += await read(session.provider, events)
         after = page.next
         if after is None or not page.events:
             break

@@ -20,6 +20,7 @@ _AGAIN: Final = 1.0
 #: Seconds between two writings, unless somebody waits for it or so many events do: each costs as much as many events.
 _PAUSE: Final = 0.1
 _MANY: Final = 256
+_NOTHING: Final[Mapping[tuple[str, bytes], bytes]] = {}
 
 
 class Scribe:
@@ -50,6 +51,9 @@ class Scribe:
         self._dropped: set[str] = set()
         self._entries: dict[bytes, Entry] = {}
         self._gone: set[bytes] = set()
+        #: Keys and what is known of those of others, by drawer and name.
+        self.secrets: dict[tuple[str, bytes], bytes] = dict(kept.secrets)
+        self._secrets: dict[tuple[str, bytes], bytes | None] = {}
         self._receipts: dict[tuple[str, str], tuple[str, str, int, int, int]] = {}
         self._loop = asyncio.get_running_loop()
         self._work: asyncio.Task[None] | None = None
@@ -101,6 +105,20 @@ class Scribe:
             self._past += fitting
             self._move(room, replace(cursor, first=min(cursor.first, fitting[0].event.seq)))
 
+    def rewrite(self, held: Held) -> None:
+        """More is known by now of an event that is held."""
+        place = held.event.room, held.event.seq
+        cursor = self.cursors.get(held.event.room)
+        if cursor is None or not cursor.first <= held.event.seq <= cursor.seq:
+            return
+        for pending in (self._events, self._past):
+            for at, each in enumerate(pending):
+                if (each.event.room, each.event.seq) == place:
+                    pending[at] = held
+                    return
+        self._past.append(held)
+        self._touch()
+
     def given(self, event: Message) -> None:
         """The application has it."""
         self._give(event, event.seq)
@@ -108,8 +126,7 @@ class Scribe:
     def passed(self, event: Message) -> None:
         """The application is not to have it: it counts as given once all before it is."""
         self._passed.setdefault(event.room, set()).add(event.seq)
-        cursor = self.cursors.get(event.room)
-        self._give(event, cursor.given if cursor is not None else 0)
+        self._give(event, 0)
 
     def read(self, room: str, seq: int) -> bool:
         """The user has read so far; whether that is news."""
@@ -119,8 +136,14 @@ class Scribe:
         self._move(room, replace(cursor, read=seq))
         return True
 
-    def drop(self, room: str) -> None:
-        """Nothing of this room is true or ours any more."""
+    def drop(self, room: str, *, choices: bool = False) -> None:
+        """Nothing of this room is true or ours any more.
+
+        With `choices`, what the user chose for it (`NAME:ROOM`), or was writing there, goes with it.
+        """
+        for name in [name for name in self.preferences if choices and name.partition(":")[2] == room]:
+            del self.preferences[name]
+            self._unwanted.add(name)
         self.cursors.pop(room, None)
         self._events = [each for each in self._events if each.event.room != room]
         self._past = [each for each in self._past if each.event.room != room]
@@ -142,11 +165,29 @@ class Scribe:
         self._receipts[row[:2]] = row
         self._touch()
 
+    def secret(self, drawer: str, name: bytes, value: bytes | None) -> None:
+        """Remember a secret, or with None not any more; in one transaction with the events that came with it."""
+        self.secrets.pop((drawer, name), None)
+        self.secrets.update({(drawer, name): value} if value is not None else {})
+        self._secrets[drawer, name] = value
+        self._touch()
+
     # Writing
 
-    async def now(self, entry: Entry) -> None:
-        """Write a message before it is sent. Raises Refused(STORE_UNAVAILABLE)."""
-        await self.memory.keep(Change(entries=[entry]))
+    async def now(self, entries: Sequence[Entry], secrets: Mapping[tuple[str, bytes], bytes] = _NOTHING) -> None:
+        """Write messages before they are sent, and the keys to go on with where they are sealed.
+
+        Raises Refused(STORE_UNAVAILABLE); nobody knows then whether it is written.
+        """
+        waiting = {place: self._secrets.pop(place) for place in secrets if place in self._secrets}
+        try:
+            await self.memory.keep(Change(entries=entries, secrets=secrets))
+        except BaseException:
+            # What was to be written in any case still is.
+            self._secrets = {**waiting, **self._secrets}
+            self._touch()
+            raise
+        self.secrets.update(secrets)
 
     async def credit(self, token: Token | None) -> None:
         """Write the token of the next login, or that there is none, before anything else is asked."""
@@ -155,18 +196,6 @@ class Scribe:
             await self.memory.keep(Change(token=token, spent=token is None))
         except Refused as refusal:
             log.warning("token cannot be kept", extra={"error": refusal.text})
-
-    async def ignore(self, user: str, on: bool) -> None:
-        """Hear nothing more of a user, or hear of him again. Raises Refused(STORE_UNAVAILABLE)."""
-        await self.memory.keep(Change(ignored={user: on}))
-        (self.ignored.add if on else self.ignored.discard)(user)
-
-    def forget_choices(self, room: str) -> None:
-        """What the user chose for a room (`NAME:ROOM`), or was writing there, goes with it."""
-        for name in [name for name in self.preferences if name.partition(":")[2] == room]:
-            del self.preferences[name]
-            self._unwanted.add(name)
-        self._touch()
 
     async def prefer(self, name: str, value: str | None) -> None:
         """The user chooses something, or with None nothing any more. Raises Refused(STORE_UNAVAILABLE)."""
@@ -232,9 +261,11 @@ class Scribe:
             cursors={room: self.cursors[room] for room in sorted(self._moved) if room in self.cursors},
             preferences=dict.fromkeys(sorted(self._unwanted)),
             receipts=list(self._receipts.values()),
+            secrets=dict(self._secrets),
         )
         self._events, self._past = [], []
-        for held in (self._unwanted, self._dropped, self._entries, self._gone, self._moved, self._receipts):
+        kept = (self._unwanted, self._dropped, self._entries, self._gone, self._moved, self._receipts, self._secrets)
+        for held in kept:
             held.clear()
         return change
 
@@ -252,6 +283,7 @@ class Scribe:
         self._unwanted.update(change.preferences.keys() - self.preferences.keys())
         self._moved.update(room for room in change.cursors if room in self.cursors)
         self._entries = {**{each.cid: each for each in change.entries}, **self._entries}
+        self._secrets = {**change.secrets, **self._secrets}
         self._receipts = {**{row[:2]: row for row in change.receipts}, **self._receipts}
         self._is_dirty = True
 

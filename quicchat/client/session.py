@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from quicchat.client import bodies
 from quicchat.client.chance import HERE, Surroundings, number
 from quicchat.client.delivery import Delivery
+from quicchat.client.e2ee.engine import provider
+from quicchat.client.e2ee.keyring import Keyring
+from quicchat.client.e2ee.wires import Wires
 from quicchat.client.events import Reset
 from quicchat.client.fetch import Fetch
 from quicchat.client.files.api import Files
@@ -21,7 +25,7 @@ from quicchat.client.posting import Posting
 from quicchat.client.receipts import Receipts
 from quicchat.client.requests import Requests
 from quicchat.client.scribe import Scribe
-from quicchat.client.state import RoomView, State, marked, reduce
+from quicchat.client.state import RoomView, State, marked, named, reduce
 from quicchat.client.whispers import Whispers
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
 from quicchat.protocol.connection import Connection
@@ -29,7 +33,7 @@ from quicchat.protocol.limits import Limits
 from quicchat.protocol.negotiation import Hello
 from quicchat.transport.link import Link
 from quicchat.wire.chapters.accounts import AuthOk, Resumed
-from quicchat.wire.chapters.messages import Kind, ListReceipts, Message, Posted, ReceiptEvent, ReceiptList
+from quicchat.wire.chapters.messages import PAGE, Kind, Message, Posted, ReceiptEvent, ReceiptList
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Tick, Typing
 from quicchat.wire.chapters.rooms import Invite, RoomHead, RoomState
 from quicchat.wire.chapters.session import Bye, Error, Goaway, Ping, Pong
@@ -50,6 +54,9 @@ class Session:
     `on_lost` is told when a connection ends; by default that is the end of the session.
     """
 
+    #: What people call this device, as it is told with the login.
+    device_name = ""
+
     def __init__(
         self,
         hello: Hello,
@@ -60,18 +67,19 @@ class Session:
         surroundings: Surroundings = HERE,
         private: bool = False,
     ) -> None:
-        self.hello = hello
-        self._limits = limits
+        self.hello, self._limits = hello, limits
         self._loop = asyncio.get_running_loop()
         self.surroundings = surroundings
         #: Rooms and people as they are now; before the first login, the rooms of which this device knows.
         self.state = State(rooms={room: _known(room, each) for room, each in kept.cursors.items()})
         self.inbox = Inbox()
         self.scribe = Scribe(memory, kept, self._on_kept)
-        self.delivery = Delivery(self.scribe, self.inbox, lambda event: bodies.get(self.requests, event))
+        self.provider = provider(self.scribe, _wires(self))
+        self.delivery = Delivery(self.scribe, self.inbox, self.provider, partial(_unfolded, self), self._on_opened)
         self.fetch = Fetch(self.delivery, kept.cursors, on_reset=self._on_reset, on_left=self.leave)
-        self.posting = Posting(self.scribe, self.inbox, kept, self.fetch.said)
-        self.files = Files(self.inbox, self.posting, memory, kept.uploads, surroundings)
+        self.posting = Posting(self.scribe, self.inbox, kept, self.provider, self.fetch.said)
+        sealing = Keyring(self.scribe), self.provider.seals
+        self.files = Files(self.inbox, self.posting, memory, kept.uploads, surroundings, *sealing)
         self.receipts = Receipts(
             lambda pdu: self.requests.tell(pdu),
             # On the same stream, so that the server knows by then what was read.
@@ -101,8 +109,9 @@ class Session:
 
     @property
     def requests(self) -> Requests:
-        """The connection of the moment, or the last one."""
-        assert self._requests is not None
+        """The connection of the moment, or the last one. Raises LinkLost before the first."""
+        if self._requests is None:
+            raise LinkLost(Code.NO_ERROR, "there is no connection", remote=False)
         return self._requests
 
     @property
@@ -145,11 +154,13 @@ class Session:
         early, self._early = self._early or [], None
         for pdu, answering in early:
             self._sort(pdu, answering)
+        self._work(self.provider.begin(requests))
+        self._work(_recount(self))
         self._work(self.fetch.run(requests))
         self._work(self.posting.carry(requests, lanes))
         self.files.begin(requests, self.state.user)
         if requests.version > 1:
-            self._work(self._ask_receipts(requests))
+            self._work(self.posting.ask_receipts(requests))
             if cut:
                 self._work(self._compare(requests))
             self.receipts.begin()
@@ -178,6 +189,7 @@ class Session:
         """Write what is left, and wait until all links are over; the memory stays open, for whoever opened it."""
         self.delivery.close()
         await self.files.close()
+        await self.provider.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -201,8 +213,7 @@ class Session:
         self.delivery.drop(room)
         if self._lanes is not None:
             self._lanes.leave(room)
-        self.scribe.drop(room)
-        self.scribe.forget_choices(room)
+        self.scribe.drop(room, choices=True)
         rooms = {name: view for name, view in self.state.rooms.items() if name != room}
         self.state = replace(self.state, rooms=rooms)
 
@@ -226,17 +237,6 @@ class Session:
         task = self._loop.create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
-
-    async def _ask_receipts(self, requests: Requests) -> None:
-        """While we were away the others may have come further, and nobody told us."""
-        for room in self.posting.tracker.unfinished():
-            try:
-                await requests.ask(ListReceipts(room=room), ReceiptList, aside=True)
-            except Refused:
-                # Not a member any more, or a server that is busy: what is told later makes up for it.
-                continue
-            except (LinkLost, LocalProtocolError):
-                return
 
     async def _compare(self, requests: Requests, *, aside: bool = True) -> None:
         """The server knows what we do not: all heads, and how much is unread."""
@@ -268,6 +268,9 @@ class Session:
         if isinstance(pdu, Typing) and pdu.user in self.scribe.ignored:
             return
         now = self._loop.time()
+        if isinstance(pdu, RoomState) and pdu.room not in self.state.rooms:
+            self.provider.entered(pdu.room, pdu.head)
+        self.provider.heard(pdu)
         self.state = reduce(self.state, pdu, now)
         match pdu:
             case Message():
@@ -320,10 +323,15 @@ class Session:
 
     def _on_lost(self, lost: LinkLost) -> None:
         # Each has a task that waits on the connection, and ends with it.
+        self.provider.lost()
         self.posting.lost()
         self.fetch.wake()
         self.receipts.lost()
         self.on_lost(lost)
+
+    def _on_opened(self, event: Message) -> None:
+        """Whom a sealed message names, the server cannot count."""
+        self.state = named(self.state, event)
 
     def _on_kept(self, cursors: Mapping[str, Cursor]) -> None:
         for room, cursor in cursors.items():
@@ -332,6 +340,7 @@ class Session:
         self.fetch.wake()
 
     def _on_reset(self, room: str, epoch: int) -> None:
+        self.provider.replaced(room)
         self.scribe.drop(room)
         self.receipts.forget(room)
         self.posting.tracker.forget(room)
@@ -341,3 +350,30 @@ class Session:
 def _known(room: str, cursor: Cursor) -> RoomView:
     """A room as this device left it; how much of it is unread, only the server can tell."""
     return RoomView(room=room, epoch=cursor.epoch, head=cursor.seq, read=cursor.read)
+
+
+async def _unfolded(session: Session, event: Message) -> str:
+    """The whole of a long text."""
+    return await bodies.unfold(session.requests, event, session.provider.file_key)
+
+
+async def _recount(session: Session) -> None:
+    """Whom the last sealed messages name that were held by an earlier run, and are not read yet."""
+    for room, cursor in list(session.scribe.cursors.items()):
+        if cursor.read < cursor.seq and session.provider.standing(room).state != "plain":
+            for each in await session.scribe.memory.page(room, limit=PAGE):
+                session.state = named(session.state, each.event)
+
+
+def _wires(session: Session) -> Wires:
+    return Wires(
+        surroundings=session.surroundings,
+        requests=lambda: session.requests,
+        user=lambda: session.state.user,
+        device=lambda: session.device_name,
+        rooms=lambda: session.state.rooms,
+        tell=session.inbox.put,
+        stored=lambda event: session.fetch.said(event, None),
+        rewrite=session.scribe.rewrite,
+        release=lambda: session.posting.release(),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field, replace
+from typing import Final
 
 from quicchat.values import dataclass
 from quicchat.wire.chapters.accounts import AuthOk, Resumed, Verdict
@@ -12,10 +13,16 @@ from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Ti
 from quicchat.wire.chapters.rooms import Rank, RoomHead, RoomState
 from quicchat.wire.registry import Pdu
 
+#: Places of sealed messages that name the user, at most: whoever is named so often need not know how often.
+_MOST_SEALED: Final = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomView:
-    """A room as the client sees it; `unread` and `mentions` are the server's count, None until it has told one."""
+    """A room as the client sees it; `unread` and `mentions` are the server's count, None until it has told one.
+
+    Sealed messages that name the user only he can count: the places of those not read are in `sealed`.
+    """
 
     room: str
     epoch: int = 1
@@ -26,6 +33,7 @@ class RoomView:
     mentions: int | None = None
     rank: Rank | None = None
     policy: int = 0
+    sealed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +86,7 @@ def reduce(state: State, pdu: Pdu, now: float = 0.0) -> State:
         case Posted() if pdu.epoch is not None and pdu.room not in state.rooms and not pdu.room.startswith("@"):
             return state  # We have left the room since.
         case Posted():
-            return _advanced(state, pdu.room, pdu.epoch, pdu.seq)
+            return _posted(state, pdu)
         case Message(kind=Kind.LEAVE) if pdu.sender == state.user:
             return _left(state, pdu)
         case Message():
@@ -99,8 +107,21 @@ def marked(state: State, room: str, upto: int) -> State:
     if view is None or upto <= view.read:
         return state
     none_left = view.unread is not None and upto >= view.head
-    view = replace(view, read=upto, unread=0 if none_left else view.unread, mentions=0 if none_left else view.mentions)
+    told = None if view.mentions is None else view.mentions - len(view.sealed)
+    view = replace(view, read=upto, unread=0 if none_left else view.unread)
+    view = _counting(view, 0 if none_left else told)
     return replace(state, rooms={**state.rooms, room: view})
+
+
+def named(state: State, event: Message) -> State:
+    """A sealed message was opened: it may name the user."""
+    view = state.rooms.get(event.room)
+    if view is None or event.sealed is None or event.sender == state.user or state.user not in (event.mentions or ()):
+        return state
+    if event.seq <= view.read or event.seq in view.sealed:
+        return state
+    view = replace(view, mentions=(view.mentions or 0) + 1, sealed=(*view.sealed, event.seq)[-_MOST_SEALED:])
+    return replace(state, rooms={**state.rooms, event.room: view})
 
 
 def typists(state: State, room: str, now: float) -> list[str]:
@@ -124,7 +145,14 @@ def _admitted(state: State, pdu: AuthOk | Resumed) -> State:
     return State(user=pdu.user, session=pdu.session, welcome=welcome, rooms=rooms)
 
 
+def _counting(view: RoomView, told: int | None) -> RoomView:
+    """With the server's count of mentions, and behind it those that are sealed and not read yet."""
+    sealed = tuple(seq for seq in view.sealed if seq > view.read)
+    return replace(view, mentions=(told or 0) + len(sealed) if told is not None or sealed else None, sealed=sealed)
+
+
 def _entered(state: State, pdu: RoomState) -> State:
+    old = state.rooms.get(pdu.room)
     view = RoomView(
         room=pdu.room,
         epoch=pdu.epoch,
@@ -135,8 +163,9 @@ def _entered(state: State, pdu: RoomState) -> State:
         mentions=pdu.mentions,
         rank=pdu.rank,
         policy=pdu.policy or 0,
+        sealed=old.sealed if old is not None and old.epoch == pdu.epoch else (),
     )
-    return replace(state, rooms={**state.rooms, pdu.room: view})
+    return replace(state, rooms={**state.rooms, pdu.room: _counting(view, pdu.mentions)})
 
 
 def _advanced(state: State, room: str, epoch: int | None, head: int) -> State:
@@ -146,11 +175,19 @@ def _advanced(state: State, room: str, epoch: int | None, head: int) -> State:
     return state if view is old else replace(state, rooms={**state.rooms, room: view})
 
 
+def _posted(state: State, pdu: Posted) -> State:
+    """What we said is stored; where it is the first there, nothing in its conversation is unread."""
+    after = _advanced(state, pdu.room, pdu.epoch, pdu.seq)
+    if after is state or pdu.seq != 1:
+        return after
+    return replace(after, rooms={**after.rooms, pdu.room: replace(after.rooms[pdu.room], unread=0, mentions=0)})
+
+
 def _at(view: RoomView | None, room: str, epoch: int | None, head: int) -> RoomView:
     if view is None:
         return RoomView(room=room, epoch=epoch or 1, head=head)
     if epoch is not None and epoch > view.epoch:
-        return replace(view, epoch=epoch, head=head, read=0, unread=None, mentions=None)
+        return replace(view, epoch=epoch, head=head, read=0, unread=None, mentions=None, sealed=())
     return replace(view, head=head) if epoch in (None, view.epoch) and head > view.head else view
 
 
@@ -166,7 +203,12 @@ def _said(state: State, event: Message, now: float) -> State:
         view = replace(view, topic=event.text or "")
     if event.kind is Kind.ROLE and state.user in (event.mentions or ()):
         view = replace(view, rank=event.rank)
-    if is_new and event.sender != state.user and view.unread is not None:
+    if is_new and event.policy is not None:
+        view = replace(view, policy=event.policy)
+    if is_new and event.seq == 1:
+        # It began as we looked: the server need not count it first, and nobody reads the keys in it.
+        view = replace(view, unread=0, mentions=0)
+    if is_new and event.sender != state.user and event.kind is not Kind.KEY and view.unread is not None:
         named = state.user in (event.mentions or ())
         view = replace(view, unread=view.unread + 1, mentions=(view.mentions or 0) + named)
     return state if view is old else replace(state, rooms={**state.rooms, event.room: view})
@@ -186,8 +228,9 @@ def _read(state: State, pdu: ReceiptEvent) -> State:
     if view is None:
         return state
     unread = pdu.unread if pdu.unread is not None else view.unread
-    mentions = pdu.mentions if pdu.mentions is not None else view.mentions
-    view = replace(view, read=max(view.read, pdu.read or 0), unread=unread, mentions=mentions)
+    told = None if view.mentions is None else view.mentions - len(view.sealed)
+    view = replace(view, read=max(view.read, pdu.read or 0), unread=unread)
+    view = _counting(view, pdu.mentions if pdu.mentions is not None else told)
     return replace(state, rooms={**state.rooms, pdu.room: view})
 
 
@@ -198,7 +241,8 @@ def _counted(state: State, pdu: TargetList) -> State:
         if epoch < view.epoch:
             continue
         head = max(head, view.head) if epoch == view.epoch else head
-        rooms[room] = replace(view, epoch=epoch, head=head, read=read, unread=unread, mentions=mentions)
+        view = replace(view, epoch=epoch, head=head, read=read, unread=unread)
+        rooms[room] = _counting(view, mentions)
     return replace(state, rooms=rooms)
 
 

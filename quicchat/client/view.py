@@ -11,6 +11,7 @@ from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from quicchat.client.seal import Opened, Seal
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind, Message
 
@@ -38,26 +39,33 @@ class Said:
     reacted: Mapping[int, tuple[str, str]] = field(default_factory=lambda: _NONE)
     #: Who pinned it.
     pins: Mapping[int, str] = field(default_factory=lambda: _NONE)
+    #: Of those that were sealed, who did it: what is sealed is corrected by its author alone, and never in plain.
+    sealed: Mapping[int, str] = field(default_factory=lambda: _NONE)
 
     @property
     def text(self) -> str | None:
         """What it says now; None where it was taken back or is not known."""
         if self.retracted is not None:
             return None
-        if self.corrections:
-            return self.corrections[max(self.corrections)]
+        if (edited := self.edited) is not None:
+            return self.corrections[edited]
         return self.event.text if self.event is not None else None
 
     @property
     def edited(self) -> int | None:
         """The place of the correction that counts, None where there is none."""
-        return max(self.corrections, default=None)
+        if not _is_sealed(self.event):
+            return max(self.corrections, default=None)
+        author = self.event.sender if self.event is not None else ""
+        return max((seq for seq in self.corrections if self.sealed.get(seq) == author), default=None)
 
     @property
     def reactions(self) -> dict[str, list[str]]:
         """By word: who reacted so, each once, in the order of the log."""
         found: dict[str, dict[str, None]] = {}
-        for _, (word, user) in sorted(self.reacted.items()):
+        for seq, (word, user) in sorted(self.reacted.items()):
+            if _is_sealed(self.event) and seq not in self.sealed:
+                continue
             found.setdefault(word, {})[user] = None
         return {word: list(users) for word, users in found.items()}
 
@@ -105,8 +113,8 @@ class Fold:
             event = _bare(event) if seq in self._gone else event
             self.said[seq] = replace(self.said.get(seq, _NOTHING), event=event)
             return seq
-        if not event.refs:
-            return None
+        if not event.refs or (isinstance(event, Opened) and not event.seal.opened):
+            return None  # what it does is not known, or not to be believed
         (target, *_) = event.refs
         if event.kind is Kind.RETRACT:
             return self._retract(seq, target)
@@ -160,6 +168,8 @@ def _done(place: Said, event: Message) -> Said:
     """What an event does to the place that it is about."""
     if place.retracted is not None:
         return place
+    if _is_sealed(event):
+        place = replace(place, sealed={**place.sealed, event.seq: event.sender})
     if event.kind is Kind.EDIT:
         return replace(place, corrections={**place.corrections, event.seq: event.text or ""})
     if event.kind is Kind.REACT:
@@ -174,7 +184,13 @@ def _undone(place: Said, seq: int) -> Said:
         corrections=_without(place.corrections, seq),
         reacted=_without(place.reacted, seq),
         pins=_without(place.pins, seq),
+        sealed=_without(place.sealed, seq),
     )
+
+
+def _is_sealed(event: Message | None) -> bool:
+    """Whether it came sealed: also of what cannot be opened nobody else says what it says."""
+    return isinstance(event, Opened) and event.seal is not Seal.PLAIN
 
 
 def _bare(event: Message) -> Message:

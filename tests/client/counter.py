@@ -21,6 +21,7 @@ from quicchat.transport.link import Link
 from quicchat.transport.memory import MemoryLink, Network
 from quicchat.wire import codec
 from quicchat.wire.chapters.accounts import Resume, Resumed, Verdict
+from quicchat.wire.chapters.keys import GetKeys, KeyList
 from quicchat.wire.chapters.messages import (
     History,
     HistoryPage,
@@ -105,6 +106,10 @@ class Counter:
                 for other in others:
                     driver.send(other, sid=sid)
                 driver.send(last, sid=sid, re=number)
+            case GetKeys():
+                # Nobody has keys, unless a test says otherwise.
+                nobody = tuple((user, 0, b"", b"", b"", ()) for user in pdu.users)
+                driver.send(KeyList(users=nobody), sid=sid, re=number)
 
     def _resumed(self, driver: Driver, pdu: Resume) -> Resumed:
         transcript = driver.connection.negotiation.transcript

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quicchat.client.state import Person, RoomView, State, reduce
+from quicchat.client.state import Person, RoomView, State, marked, named, reduce
 from quicchat.wire.chapters.accounts import AuthOk, Resumed
-from quicchat.wire.chapters.messages import Kind, Message, Posted
+from quicchat.wire.chapters.messages import Kind, Message, Posted, ReceiptEvent, TargetList
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show
 from quicchat.wire.chapters.rooms import RoomHead, RoomState
 from quicchat.wire.chapters.session import Ok
@@ -63,15 +65,54 @@ def test_heads_only_go_forward() -> None:
         assert after(news).rooms["r1"] == RoomView(room="r1", epoch=2, head=6)
     for old in (message(4), message(3), message(900, epoch=1), RoomHead(room="r1", epoch=1, head=900)):
         assert after(old) is START
-    assert after(message(1, epoch=3)).rooms["r1"] == RoomView(room="r1", epoch=3, head=1)
+    assert after(message(1, epoch=3)).rooms["r1"] == RoomView(room="r1", epoch=3, head=1, unread=1, mentions=0)
     assert after(message(6, epoch=None)).rooms["r1"] == RoomView(room="r1", epoch=2, head=6)
+
+
+def test_sealed_mentions_stand_behind_those_that_the_server_counts() -> None:
+    """[15.6-25]: its counts replace its counts; what only the client can read is added until it is read."""
+    state = after(replace(room_state(4), read=4, unread=0, mentions=0))
+    sealed = replace(message(5), sealed=b"s", mentions=("alice",))
+    state = named(reduce(state, replace(sealed, mentions=None)), sealed)
+    assert named(state, sealed) is state
+    assert named(state, replace(sealed, seq=6, sender="alice")) is state
+    assert named(state, replace(sealed, seq=6, sealed=None)) is state
+    assert (state.rooms["r1"].unread, state.rooms["r1"].mentions) == (1, 1)
+    state = reduce(state, TargetList(targets=(("r1", 2, 6, 4, 2, 1),), more=False))
+    assert (state.rooms["r1"].unread, state.rooms["r1"].mentions) == (2, 2)
+    state = reduce(state, message(7, kind=Kind.KEY))
+    assert state.rooms["r1"].unread == 2
+    state = reduce(state, ReceiptEvent(room="r1", user="alice", read=5, unread=1, mentions=1))
+    assert state.rooms["r1"].mentions == 1
+    state = marked(state, "r1", 7)
+    assert (state.rooms["r1"].unread, state.rooms["r1"].mentions) == (0, 0)
+
+
+def test_a_conversation_that_begins_with_a_key_counts_what_people_read() -> None:
+    """R2.15: the key of the first direct message comes before it, and is not a second unread message."""
+    state = after(message(1, room="@alice,bob", epoch=1, kind=Kind.KEY))
+    assert state.rooms["@alice,bob"].unread == 0
+    state = reduce(state, message(2, room="@alice,bob", epoch=1))
+    assert state.rooms["@alice,bob"].unread == 1
+    state = marked(state, "@alice,bob", 2)
+    state = reduce(state, message(3, room="@alice,bob", epoch=1, kind=Kind.KEY))
+    assert state.rooms["@alice,bob"].unread == 0
+
+
+def test_nothing_is_unread_in_a_conversation_that_one_began() -> None:
+    """R2.15, [15.6-25]: the key and the words are one's own; the answer is one message, not two."""
+    state = after(*(Posted(cid=bytes(16), room="@alice,bob", seq=seq, ts=0, epoch=1) for seq in (1, 2)))
+    assert state.rooms["@alice,bob"].unread == 0
+    state = reduce(state, message(3, room="@alice,bob", epoch=1, kind=Kind.KEY))
+    state = reduce(state, message(4, room="@alice,bob", epoch=1))
+    assert state.rooms["@alice,bob"].unread == 1
 
 
 def test_a_direct_message_makes_its_room() -> None:
     """R2.15: nobody enters a direct-message room; its first event makes it known, in its epoch."""
     state = after(message(1, room="@alice,bob", epoch=1), message(1, room="@alice,eve", epoch=3))
-    assert state.rooms["@alice,bob"] == RoomView(room="@alice,bob", head=1)
-    assert state.rooms["@alice,eve"] == RoomView(room="@alice,eve", epoch=3, head=1)
+    assert state.rooms["@alice,bob"] == RoomView(room="@alice,bob", head=1, unread=1, mentions=0)
+    assert state.rooms["@alice,eve"] == RoomView(room="@alice,eve", epoch=3, head=1, unread=1, mentions=0)
     assert after(message(8, room="@alice,bob", epoch=None)).rooms["@alice,bob"].head == 8
 
 

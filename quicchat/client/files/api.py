@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from quicchat.client.chance import Surroundings
+from quicchat.client.e2ee.filekeys import key_of
+from quicchat.client.e2ee.keyring import Keyring
+from quicchat.client.e2ee.parcels import sealed_size
 from quicchat.client.events import Moved
 from quicchat.client.files import targets
 from quicchat.client.files.course import Carriage, Course
@@ -23,7 +27,7 @@ from quicchat.client.requests import Requests
 from quicchat.errors import Code, LinkLost, Refused, UsageError
 from quicchat.values import dataclass
 from quicchat.wire.chapters.files import PAGE, FileList, ListFiles, Mode, Standing
-from quicchat.wire.chapters.messages import ATTACHED, Kind, Post
+from quicchat.wire.chapters.messages import ATTACHED, WHOLE, Kind, Post
 from quicchat.wire.leaves import CHUNK
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Pages of one list, at most: a server must not keep us at it for ever.
 _PAGES: Final = 1_000
+#: What a file is called whose name is sealed, and cannot be opened here.
+LOCKED: Final = "(encrypted)"
 #: Transfers that are remembered after they ended.
 _REMEMBERED: Final = 256
 #: Seconds that what is over may take to tidy up when the conversation ends: with a server, and without one.
@@ -38,11 +44,17 @@ _ENDING: Final = 10.0
 _ALONE: Final = 1.0
 
 
+#: Says of a conversation, as its log is called, whether what is sent there is sealed; may ask the server first, and
+#: raises as that does. Once it said yes, it never says no.
+Seals = Callable[[str], Awaitable[bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A file of a list: of a room with `sender` and place, or shared by the server, with neither.
 
-    `file` is its id, or None where the server does not know it yet; `modified` is Unix ms.
+    `file` is its id, or None where the server does not know it yet; `modified` is Unix ms. Of one that is `sealed`
+    nobody knows here what it is.
     """
 
     name: str
@@ -53,27 +65,39 @@ class Listed:
     standing: Standing
     sender: str
     seq: int
+    sealed: bool = False
 
     @property
     def wanted(self) -> Wanted:
         """What `get` takes."""
-        return Wanted(self.file, self.name, self.size, self.media_type, self.modified or None, not self.sender)
+        modified, shared = self.modified or None, not self.sender
+        return Wanted(self.file, self.name, self.size, self.media_type, modified, shared, self.sealed)
 
 
 class Files:
     """What a user does with files: list them, send them, get them. Transfers go on over all connections.
 
-    `uploads` are those that an earlier run of the program left; they go on with the first connection.
+    `uploads` are those that an earlier run of the program left; they go on with the first connection. Without `seals`
+    nothing is sealed.
     """
 
     def __init__(
-        self, inbox: Inbox, posting: Posting, memory: Memory, uploads: Sequence[Record], surroundings: Surroundings
+        self,
+        inbox: Inbox,
+        posting: Posting,
+        memory: Memory,
+        uploads: Sequence[Record],
+        surroundings: Surroundings,
+        keyring: Keyring,
+        seals: Seals | None = None,
     ) -> None:
         self._inbox = inbox
         self._posting = posting
         self._memory = memory
         self._left = list(uploads)
         self._surroundings = surroundings
+        self._keyring = keyring
+        self.seals = seals or _never
         self._loop = asyncio.get_running_loop()
         self._requests: Requests | None = None
         self._user = ""
@@ -98,12 +122,23 @@ class Files:
         requests = await self._online()
         for _ in range(_PAGES):
             page = await requests.ask(ListFiles(room=room, after=after, limit=PAGE), FileList, aside=True)
-            for name, size, modified, media_type, file, standing, sender, seq in page.files:
-                found.append(Listed(name, size, modified, media_type, file or None, standing, sender, seq))
+            for row in page.files:
+                listed = Listed(*row[:4], row[4] or None, *row[5:])
+                found += [listed] if room is None else await self._opened(room, listed)
             after = page.next
             if after is None:
                 break
         return found
+
+    async def _opened(self, room: str, listed: Listed) -> list[Listed]:
+        """A file of a room, with what is known here where it is sealed. The rest of a text is none."""
+        key = key_of(self._keyring, listed.file)
+        if key is not None and key.media_type != WHOLE:
+            known = replace(listed, name=key.name, size=key.size)
+            return [replace(known, modified=key.modified, media_type=key.media_type)]
+        if key is None and not listed.name and await self.seals(room):
+            return [replace(listed, name=LOCKED, sealed=True)]
+        return [listed] if key is None else []
 
     def unfinished(self, directory: Path) -> list[Unfinished]:
         """What was begun in a directory and can go on. Raises OSError."""
@@ -145,11 +180,17 @@ class Files:
     ) -> Transfer:
         """Fetch a file over so many streams at once, with at most `rate` bytes a second.
 
-        A fast one comes in datagrams; with `repair` what is missing of it is fetched over streams.
+        A fast one comes in datagrams; with `repair` what is missing of it is fetched over streams. A sealed one is
+        opened when it is here, and has the name that its message gave it.
         """
         from quicchat.client.files.download import Download
 
-        transfer = self._transfer(wanted.name, wanted.size, Direction.DOWN, mode=mode)
+        size = wanted.size
+        key = key_of(self._keyring, wanted.file) if not wanted.shared else None
+        if key is not None:
+            size, modified = key.size, key.modified or None
+            wanted = Wanted(key.file, key.name, sealed_size(size), key.media_type, modified, sealed=True, key=key)
+        transfer = self._transfer(wanted.name, size, Direction.DOWN, mode=mode)
         download = Download(transfer, wanted, into, repair=repair, streams=streams, rate=rate)
         self._start(transfer, download)
         return transfer
@@ -215,6 +256,9 @@ class Files:
             sources,
             posting=self._posting,
             memory=self._memory,
+            keyring=self._keyring,
+            chance=self._surroundings.chance,
+            seals=self.seals,
             user=self._user,
             chunk=record.chunk if record is not None else self.chunk,
             record=record,
@@ -237,3 +281,7 @@ class Files:
         task = self._loop.create_task(Course(transfer, carriage, self._online).run())
         self._tasks[task] = transfer
         task.add_done_callback(self._tasks.pop)
+
+
+async def _never(conversation: str) -> bool:
+    return False

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
+from quicchat.client.e2ee.parcels import plain_size
 from quicchat.client.files import fast, fetching
 from quicchat.client.files.aside import aside
 from quicchat.client.files.fetching import Wrong
@@ -54,6 +55,8 @@ class Download:
         self._repair = repair
         self._streams = max(1, min(streams, STREAMS))
         self._rate = max(_SLOWEST, rate) if rate is not None else None
+        #: Bytes that are here, as they come: those of a parcel are a few more than those that people know of.
+        self._here = 0
         #: Up to which chunk was verified what was here.
         self._checked = 0
         self._wrong: Counter[int] = Counter()
@@ -61,6 +64,8 @@ class Download:
 
     async def attempt(self, requests: Requests) -> None:
         """Fetch what is missing, and finish. Raises Refused, LinkLost, OSError."""
+        if self.wanted.sealed and self.wanted.key is None:
+            raise Refused(Code.FORBIDDEN, "It is encrypted, and its key has not come to this device; /keys tells more.")
         streams, rtt = requests.files, requests.connection.health.rtt
         while True:
             try:
@@ -81,6 +86,9 @@ class Download:
         self.transfer.move(Phase.VERIFYING)
         if not all(landing.marks):
             raise Refused(Code.DIGEST, "Not all of the file was verified.")
+        while isinstance(landing, Part) and await aside(landing.unseal):
+            # Whoever has it stopped in between does not wait for all of it.
+            self.transfer.touch()
         await aside(landing.finish)
         self.transfer.path = landing.path
         self.transfer.move(Phase.DONE)
@@ -125,7 +133,7 @@ class Download:
 
         is_free = transfer.mode is Mode.RELIABLE and self._rate is None
         try:
-            await fetching.begin(streams, self.wanted, None, land, transfer.gain if is_free else None)
+            await fetching.begin(streams, self.wanted, None, land, self._gain if is_free else None)
         except Wrong as wrong:
             self.wrong(wrong.index)
         finally:
@@ -151,10 +159,11 @@ class Download:
 
     def _landed(self, landing: Landing) -> None:
         transfer, known = self.transfer, landing.known
-        transfer.size = known.size
+        transfer.size = self._known(known.size)
         transfer.path = landing.path
         transfer.pieces = -(-known.size // PIECE)
-        transfer.done = sum(known.span(index)[1] for index, mark in enumerate(landing.marks) if mark)
+        self._here = sum(known.span(index)[1] for index, mark in enumerate(landing.marks) if mark)
+        transfer.done = self._known(self._here)
         if landing.ordered and transfer.mode is Mode.FAST:
             raise Refused(Code.UNSUPPORTED, "What is written into a pipe comes in order, and so not fast.")
 
@@ -167,9 +176,18 @@ class Download:
         step = max(1, _CHECKED * CHUNK // landing.known.chunk)
         while self._checked < landing.known.chunks:
             first, self._checked = self._checked, self._checked + step
-            good = await aside(landing.check, first, step)
-            transfer.resumed += good
-            transfer.gain(good)
+            before = transfer.done
+            self._gain(await aside(landing.check, first, step))
+            transfer.resumed += transfer.done - before
+
+    def _gain(self, size: int) -> None:
+        """So many bytes more are here, as they come."""
+        self._here += size
+        self.transfer.gain(self._known(self._here) - self.transfer.done)
+
+    def _known(self, size: int) -> int:
+        """How many bytes that people know of these are."""
+        return plain_size(size) if self.wanted.key is not None else size
 
     async def _anew(self, refusal: Refused) -> None:
         """A shared file has another content now: it starts anew, a few times. Raises the refusal where it does not."""
@@ -197,7 +215,7 @@ class Download:
 
         async def fetch(runs: Sequence[Run]) -> None:
             spans = ranges(runs, known.chunk, known.size)
-            await fetching.chunks(streams, self.wanted, landing, spans, self._share(count), transfer.gain)
+            await fetching.chunks(streams, self.wanted, landing, spans, self._share(count), self._gain)
 
         def missing(runs: Sequence[Run]) -> list[Run]:
             return [each for first, end in runs for each in unmarked(landing.marks, first, end)]
@@ -276,7 +294,7 @@ class Download:
     def _proved(self, index: int, size: int) -> None:
         """A chunk of a fast transfer is whole, and right; or not, with a size of 0."""
         if size:
-            self.transfer.gain(size)
+            self._gain(size)
         else:
             self.wrong(index)
 

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+from quicchat.client.e2ee.parcels import sealed_size
 from quicchat.client.files.aside import aside
 from quicchat.client.files.landing import Known, Landing, Leaves
 from quicchat.client.files.streams import Stream, Streams, refused
@@ -20,8 +21,9 @@ from quicchat.wire.registry import Pdu
 
 #: Bytes of leaves that may come before we know how many there are.
 _LEAVES: Final = 131_072
-#: Bytes of a file that comes with its leaves: another round trip would take longer than it does.
-SMALL: Final = 1_048_576
+#: Bytes of a file that comes with its leaves, such as the longest text in its parcel: another round trip would take
+#: longer than it does.
+SMALL: Final = 1_064_960
 
 
 class Wrong(Exception):
@@ -214,12 +216,16 @@ def _known(wanted: Wanted, header: FileHeader, most: int | None) -> Known:
         size=header.size,
         chunk=header.chunk,
         name=wanted.name,
-        modified=header.modified if header.modified is not None else wanted.modified,
+        modified=header.modified if header.modified is not None and wanted.key is None else wanted.modified,
         media_type=wanted.media_type,
         shared=wanted.shared,
+        sealed=wanted.sealed,
+        key=wanted.key,
     )
     if wanted.file is not None and header.file != wanted.file:
         raise Refused(Code.DIGEST, "The server sent another file.")
+    if wanted.key is not None and known.size != sealed_size(wanted.key.size):
+        raise Refused(Code.DIGEST, "The file has another size than its message says.")
     if known.chunks > MOST or (most is not None and known.size > most):
         raise Refused(Code.MSG_TOO_LARGE, f"{known.size} bytes are too many.")
     if header.part is not Part.LEAVES or header.range != (0, LEAF * known.chunks):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from dataclasses import field
 from pathlib import Path
-from typing import IO, BinaryIO, Final, Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, Protocol
 
+from quicchat.client.e2ee.parcels import Opening, opened
 from quicchat.errors import Code, Refused
 from quicchat.values import dataclass
 from quicchat.wire.leaves import LEAF, begin, count, length
+
+if TYPE_CHECKING:
+    from quicchat.wire.sealed import FileKey
 
 #: Bytes of leaves that are held in memory; those of larger files wait on the disk.
 _SPOOL: Final = 131_072
@@ -20,7 +25,7 @@ _READ: Final = 262_144
 class Known:
     """What is known of a file once its leaves are: `file` is its id, and `shared` where a server shares it by name.
 
-    `fast` is how it was wanted at first.
+    `fast` is how it was wanted at first. A `sealed` one is a parcel, which `key` opens when all of it is here.
     """
 
     file: bytes
@@ -31,6 +36,8 @@ class Known:
     media_type: str = ""
     shared: bool = False
     fast: bool = False
+    sealed: bool = False
+    key: FileKey | None = field(default=None, repr=False)
 
     @property
     def chunks(self) -> int:
@@ -57,6 +64,12 @@ class Leaves:
         self._due -= len(data)
         self._root.update(data)
         self._spool.write(data)
+
+    def append(self, data: bytes) -> None:
+        """As `add`, of leaves that are read meanwhile."""
+        with self._lock:
+            self._spool.seek(0, 2)
+            self.add(data)
 
     def check(self) -> None:
         """Raises Refused(DIGEST) where they are not those of the file."""
@@ -112,7 +125,7 @@ class Landing(Protocol):
         """What was put or kept there."""
 
     def finish(self) -> None:
-        """All of it is here."""
+        """All of it is here. Raises Refused(DIGEST) where it is a parcel that cannot be opened."""
 
     def leave(self) -> None:
         """It goes on another time."""
@@ -148,12 +161,17 @@ class MemoryLanding:
 
     def finish(self) -> None:
         self._leaves.close()
+        if self.known.key is not None:
+            self.data = bytearray(opened(bytes(self.data), self.known.key))
 
-    leave = discard = finish
+    def leave(self) -> None:
+        self._leaves.close()
+
+    discard = leave
 
 
 class StreamLanding:
-    """A file that is written on as it comes, such as into a pipe."""
+    """A file that is written on as it comes, such as into a pipe; of a parcel, each chunk once it has proved itself."""
 
     path: Path | None = None
     ordered = True
@@ -163,13 +181,14 @@ class StreamLanding:
         self.marks = bytearray(known.chunks)
         self._leaves = leaves
         self._out = out
+        self._opening = Opening(known.key) if known.key is not None else None
 
     def leaf(self, index: int) -> bytes:
         return self._leaves[index]
 
     def keep(self, index: int, data: bytes) -> None:
         assert index == 0 or self.marks[index - 1], "out of order"
-        self._out.write(data)
+        self._out.write(self._opening.feed(data) if self._opening is not None else data)
         self.marks[index] = 1
 
     def put(self, offset: int, data: bytes | bytearray) -> None:
@@ -181,6 +200,8 @@ class StreamLanding:
     def finish(self) -> None:
         self._out.flush()
         self._leaves.close()
+        if self._opening is not None:
+            self._opening.end()
 
     def leave(self) -> None:
         self._leaves.close()

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from quicchat.client.e2ee.parcels import Opening
 from quicchat.client.files.landing import Known, Leaves
 from quicchat.client.files.names import numbered
 from quicchat.errors import Code, Refused
@@ -28,6 +29,8 @@ _MAGIC: Final = b"quicchat part 1\0"
 #: Bytes of JSON in a map, at most.
 _HEADER: Final = 8_192
 _READ: Final = 1_048_576
+#: Bytes of a parcel that are opened in one go.
+_STEP: Final = 67_108_864
 #: Bytes of a file, at most.
 _LARGEST: Final = 2**40
 #: Names that are tried: `name`, `name (1)`, and so on.
@@ -54,6 +57,9 @@ class Part:
         self._chart = chart
         self._leaves_at = leaves_at
         self._marks_at = leaves_at + LEAF * known.chunks
+        self._opening: Opening | None = None
+        #: Up to where a parcel is opened, and where what was in it ends by now.
+        self._opened_to = self._plain_to = 0
         # Several streams write, each in a thread of its own.
         self._lock = threading.Lock()
 
@@ -145,12 +151,43 @@ class Part:
 
     # How it ends
 
+    def unseal(self) -> bool:
+        """Open the next bytes of a parcel where it lies, for what is plain is shorter; whether there are more.
+
+        Whoever dies meanwhile has lost what was opened so far: the map claims what is not true, and `check` finds that.
+        Raises Refused(DIGEST) where it cannot be opened: then nothing of it is left.
+        """
+        key, size = self.known.key, self.known.size
+        if key is None or self._opened_to == size:
+            return False
+        self._opening = self._opening or Opening(key)
+        try:
+            end = min(size, self._opened_to + _STEP)
+            while self._opened_to < end:
+                data = self.read(self._opened_to, min(_READ, end - self._opened_to))
+                plain = self._opening.feed(data)
+                self.put(self._plain_to, plain)
+                self._opened_to += len(data)
+                self._plain_to += len(plain)
+            if end == size:
+                self._opening.end()
+        except Refused:
+            self.discard()
+            raise
+        return end < size
+
     def finish(self) -> None:
-        """Give it the name that it is to have, or the next one that is free. Durable when it returns."""
+        """Give it the name that it is to have, or the next one that is free. Durable when it returns.
+
+        What is left of a parcel is opened first; raises as `unseal`.
+        """
         if self.path is None or self._part.closed:
             return
         part, modified = self._part, self.known.modified
-        os.ftruncate(part.fileno(), self.known.size)
+        while self.unseal():
+            pass
+        key = self.known.key
+        os.ftruncate(part.fileno(), key.size if key is not None else self.known.size)
         os.fsync(part.fileno())
         if modified is not None:
             os.utime(self.path, ns=(modified * 1_000_000, modified * 1_000_000))
@@ -224,7 +261,7 @@ def _charted(path: Path, known: Known, leaves: Leaves) -> tuple[BinaryIO, int]:
     """A new map that claims nothing, and where its leaves begin."""
     told = {"file": known.file.hex(), "size": known.size, "chunk": known.chunk, "name": known.name}
     told |= {"modified": known.modified, "media_type": known.media_type, "shared": known.shared}
-    told["fast"] = known.fast
+    told |= {"fast": known.fast, "sealed": known.sealed}
     header = json.dumps(told).encode()
     chart = _chart(path).open("w+b", buffering=0)
     try:
@@ -251,7 +288,7 @@ def _read(chart: BinaryIO) -> tuple[Known, int]:
         raise ValueError("not a map")
     told: dict[str, Any] = json.loads(chart.read(length))
     try:
-        known = Known(**{**told, "file": bytes.fromhex(told["file"])})
+        known = Known(**{**told, "file": bytes.fromhex(told["file"]), "key": None})
         if not (isinstance(told["name"], str) and 0 <= known.size <= _LARGEST and known.chunks <= MOST):
             raise ValueError("not a map")
         root, due = begin(known.size, known.chunk), LEAF * known.chunks

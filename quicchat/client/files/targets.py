@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import field, replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from quicchat.client.e2ee.parcels import plain_size
 from quicchat.client.files.landing import Known, Landing, Leaves, MemoryLanding, StreamLanding
 from quicchat.client.files.names import numbered, safe
 from quicchat.client.files.part import MAP, NAMES, PART, Busy, Part, charted
@@ -12,10 +14,16 @@ from quicchat.errors import Code, Refused
 from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
 
+if TYPE_CHECKING:
+    from quicchat.wire.sealed import FileKey
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file to fetch: by `file`, its id, by `name` where the server shares it, or both. The rest is what was said."""
+    """A file to fetch: by `file`, its id, by `name` where the server shares it, or both. The rest is what was said.
+
+    `sealed` is what only `key` opens; its size is that of the parcel then.
+    """
 
     file: bytes | None
     name: str
@@ -23,6 +31,8 @@ class Wanted:
     media_type: str = ""
     modified: int | None = None
     shared: bool = False
+    sealed: bool = False
+    key: FileKey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class FolderTarget:
             try:
                 if (part := Part.open(path)) is not None:
                     part.called = self._called
+                    part.known = replace(part.known, key=wanted.key, sealed=part.known.sealed or wanted.sealed)
                     return part
             except Busy:
                 raise Refused(Code.LIMIT, f"{path} is being written already, by this program or another.") from None
@@ -133,7 +144,8 @@ def unfinished(directory: Path) -> list[Unfinished]:
         if begun is None or not chart.with_name(chart.name.removesuffix(MAP) + PART).is_file():
             continue
         known, done = begun
-        what = Wanted(known.file, known.name, known.size, known.media_type, known.modified, known.shared)
+        what = Wanted(known.file, known.name, known.size, known.media_type, known.modified, known.shared, known.sealed)
         mode = Mode.FAST if known.fast else Mode.RELIABLE
-        found.append(Unfinished(known.name, known.size, done, what, mode))
+        size, done = (plain_size(each) if known.sealed else each for each in (known.size, done))
+        found.append(Unfinished(known.name, size, done, what, mode))
     return found

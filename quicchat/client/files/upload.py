@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from quicchat.client.chance import Chance
+from quicchat.client.e2ee.filekeys import key_of
+from quicchat.client.e2ee.keyring import Drawer, Keyring
 from quicchat.client.events import Sent
 from quicchat.client.files.aside import aside
 from quicchat.client.files.names import offered
 from quicchat.client.files.phase import Phase
+from quicchat.client.files.sealing import SealedSource, within
 from quicchat.client.files.sending import Named, named, upload
 from quicchat.client.files.sources import PathSource, Source
 from quicchat.client.files.transfer import Transfer
@@ -25,14 +29,19 @@ from quicchat.wire.chapters.files import CancelOffer, Grant, Mode, Offer
 from quicchat.wire.chapters.messages import Kind, Post, Posted
 from quicchat.wire.chapters.session import Ok
 from quicchat.wire.leaves import CHUNK
+from quicchat.wire.names import User, direct
+from quicchat.wire.sealed import FileKey, packed
 
+#: Bytes that are looked at in one go.
+_LEARNED: Final = 16_777_216
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 class Upload:
     """Some files and the message that names them, one `Post` with empty attachments until their ids are known.
 
-    `record` is what is remembered of one that was begun by an earlier run of the program.
+    `record` is what is remembered of one that was begun by an earlier run of the program. Where the conversation is
+    encrypted, the sources are wrapped before anything of them is hashed, offered or named.
     """
 
     def __init__(
@@ -43,6 +52,9 @@ class Upload:
         *,
         posting: Posting,
         memory: Memory,
+        keyring: Keyring,
+        chance: Chance,
+        seals: Callable[[str], Awaitable[bool]],
         user: str,
         chunk: int = CHUNK,
         record: Record | None = None,
@@ -53,11 +65,16 @@ class Upload:
         self._paths = record.paths if record is not None else None
         self._posting = posting
         self._memory = memory
+        self._keyring = keyring
+        self._chance = chance
+        self._seals = seals
         self._user = user
         self._chunk = chunk
         self._items: list[Named] = []
         self._told: asyncio.Task[Posted] | None = None
         self._recorded = record is not None
+        #: Whether the sources are sealed, once that is known.
+        self._is_sealed: bool | None = None
         self._rehashed = False
         #: Files of which we know how much of them was there before.
         self._begun: set[bytes] = set()
@@ -67,6 +84,7 @@ class Upload:
         """All that is left to do, over one connection. Raises Refused, LinkLost, OSError."""
         transfer = self.transfer
         self._requests = requests
+        await self._open()
         await self._name()
         await self._record()
         offers = [self._offer(item) for item in self._items]
@@ -85,7 +103,7 @@ class Upload:
                     raise
                 await self._rename(item)
                 raise Refused(Code.OVERLOADED, f"The server found {item.source.name} damaged; once more.") from None
-            before += item.size
+            before += within(item.source, item.size)
         transfer.move(Phase.VERIFYING)
         await self._stored()
         await self._memory.keep(Change(uploaded=[self._post.cid]))
@@ -129,16 +147,35 @@ class Upload:
 
     # What is to be sent
 
-    async def _name(self) -> None:
-        """Hash what is not hashed yet."""
-        transfer = self.transfer
+    async def _open(self) -> None:
+        """Have the sources, sealed where they are to be. Raises Refused, where that was not so and is too late now."""
         if self._paths is not None:
             self._sources = await aside(_opened, self._paths)
             self._paths = None
-            transfer.size = sum(source.size for source in self._sources)
-        transfer.hashed = sum(item.size for item in self._items)
+            self.transfer.size = sum(source.size for source in self._sources)
+        rows = self._post.attachments or ((b"",),) * len(self._sources)
+        keys = [key_of(self._keyring, row[0]) for row in rows]
+        seals = await self._seals(self._post.room or direct(User(self._user), User(self._post.user or "")))
+        if self._is_sealed is None and (all(keys) if self._post.attachments else seals):
+            self._is_sealed = True
+            self._sources = [
+                SealedSource(source, key.secret, key.root) if key else SealedSource(source, self._chance(32))
+                for source, key in zip(self._sources, keys, strict=True)
+            ]
+        elif self._is_sealed is None:
+            self._is_sealed = False
+        entry = self._posting.outbox.get(self._post.cid)
+        if seals and not self._is_sealed and (entry is None or not Sent.STORED <= entry.state <= Sent.READ):
+            raise Refused(Code.FILE_CHANGED, "This conversation is encrypted by now; send it again.")
+
+    async def _name(self) -> None:
+        """Hash what is not hashed yet."""
+        transfer = self.transfer
+        done = sum(within(item.source, item.size) for item in self._items)
         for source in self._sources[len(self._items) :]:
-            self._items.append(await named(source, self._chunk, self._hashed))
+            transfer.hashed = done
+            self._items.append(await self._named(source))
+            done = transfer.hashed
         rows = tuple(
             (item.file, item.size, item.source.media_type[:64], offered(item.source.name), item.source.modified)
             for item in self._items
@@ -149,9 +186,20 @@ class Upload:
         else:
             self._post = replace(self._post, attachments=rows)
 
-    def _hashed(self, size: int) -> None:
-        self.transfer.hashed += size
-        self.transfer.touch()
+    async def _named(self, source: Source) -> Named:
+        transfer, before, read = self.transfer, self.transfer.hashed, 0
+
+        def hashed(size: int) -> None:
+            nonlocal read
+            read += size
+            transfer.hashed = before + within(source, read)
+            transfer.touch()
+
+        if isinstance(source, SealedSource) and self._recorded:
+            # What proves it takes as long as all the rest, and who cancels it is not to wait for that.
+            for upto in range(0, source.source.size, _LEARNED):
+                await aside(source.learn, upto + _LEARNED)
+        return await named(source, self._chunk, hashed)
 
     async def _rename(self, item: Named) -> None:
         """Hash a file again: the disk may have given other bytes than the first time."""
@@ -166,8 +214,13 @@ class Upload:
         """Remember it, before anybody else hears of it; only what has a path is found again by the next run."""
         if self._recorded:
             return
+        for item in self._items:
+            if isinstance(item.source, SealedSource):
+                # Kept even if nothing else is: whoever has the message can read it.
+                await self._keyring.now(Drawer.FILE, item.file, packed(_key(item.file, item.source)))
         self._recorded = True
-        paths = [source for source in self._sources if isinstance(source, PathSource)]
+        sources = [source.source if isinstance(source, SealedSource) else source for source in self._sources]
+        paths = [source for source in sources if isinstance(source, PathSource)]
         if len(paths) == len(self._sources):
             rows = tuple((str(source.path.absolute()), *source.stamp) for source in paths)
             await self._memory.keep(Change(uploads=[Record(self._post, self._chunk, rows)]))
@@ -182,6 +235,7 @@ class Upload:
         start, was = loop.time(), transfer.done
 
         def verified(size: int) -> None:
+            size = within(item.source, size)
             if item.file not in self._begun:
                 # What was there does not count as speed.
                 self._begun.add(item.file)
@@ -219,6 +273,18 @@ class Upload:
             await asyncio.shield(self._told)
         elif (entry := self._posting.outbox.get(self._post.cid)) is not None and entry.state is Sent.FAILED:
             raise Refused(Code.NO_SUCH_MESSAGE, entry.reason or "")
+
+
+def _key(file: bytes, source: SealedSource) -> FileKey:
+    return FileKey(
+        file=file,
+        secret=source.secret,
+        size=source.source.size,
+        root=source.root(),
+        name=offered(source.name),
+        media_type=source.media_type[:64],
+        modified=source.modified,
+    )
 
 
 def fallback(sources: Sequence[Source], caption: str) -> str:
