@@ -176,6 +176,14 @@ def _files(words: list[str]) -> int:
     return run(config, List(flags["place"]))
 
 
+def _keys(words: list[str]) -> int:
+    flags, config = _errand(parsers.keys(), words)
+
+    from quicchat.ui.keyjobs import run
+
+    return run(config, flags["what"], flags["words"], secret=flags["secret"], sure=flags["yes"])
+
+
 def _fingerprint(words: list[str]) -> int:
     flags = vars(parsers.fingerprint().parse_intermixed_args(words))
     file = flags.pop("config")
@@ -248,6 +256,7 @@ _COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {
     "tail": _tail,
     "get": _get,
     "files": _files,
+    "keys": _keys,
     "fingerprint": _fingerprint,
     "config": _config,
     "scenario": _scenario,

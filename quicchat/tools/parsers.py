@@ -14,6 +14,9 @@ from quicchat.config import ClientConfig, ServerConfig, Setting, settings
 from quicchat.config.kinds import Address, Many, Place, Seconds, Size, Switch, Whole, Word, sized
 from quicchat.errors import UsageError
 
+#: What `quicchat keys` does, and how that is typed.
+KEYS: Final = ("show", "export", "import", "backup", "restore", "verify")
+_KEYS: Final = ("show", "export [FILE]", "import FILE", "backup FILE", "restore [FILE]", "verify USER [DIGITS]")
 #: Shells for which there is a completion.
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -131,6 +134,16 @@ def files() -> Parser:
     return parser
 
 
+def keys() -> Parser:
+    parser = _errand("keys", "show | export [FILE] | import FILE | ...", "Keys of end-to-end encryption.")
+    parser.usage = "\n       ".join(f"quicchat keys [flags] {each}" for each in _KEYS)
+    parser.add_argument("what", metavar="|".join(KEYS), help="what to do with them")
+    parser.add_argument("words", nargs="*", metavar="FILE", help="a file, or the user and the digits to compare")
+    parser.add_argument("--secret", action="store_true", help="show: the recovery code too; export: the secret keys")
+    parser.add_argument("--yes", action="store_true", help="ask nothing: replace keys and files that are there")
+    return parser
+
+
 def fingerprint() -> Parser:
     known = (one for one in settings(ServerConfig) if one.name in ("data", "cert", "key"))
     return _command("fingerprint", "", "Show the fingerprint that clients of a server compare.", known)
@@ -178,6 +191,7 @@ PARSERS: Final[dict[str, Callable[[], Parser]]] = {
     "tail": tail,
     "get": get,
     "files": files,
+    "keys": keys,
     "fingerprint": fingerprint,
     "config": config,
     "scenario": scenario,

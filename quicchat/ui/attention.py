@@ -11,7 +11,8 @@ from quicchat.ui.desk import Desk
 from quicchat.ui.notices import DND, NOTIFY, ON, level, silent_until
 from quicchat.ui.outcomes import Done, Outcome
 from quicchat.ui.signals import now
-from quicchat.ui.words import LEVELS, Call, room_name, user_name
+from quicchat.ui.slots import LEVELS, room_name, user_name
+from quicchat.ui.words import Call
 from quicchat.wire.names import ANNOUNCEMENTS
 
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,3})([mhd])")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from quicchat.client.events import Progress, Reset, Sent
 from quicchat.client.state import RoomView, State
 from quicchat.client.view import ABOUT
-from quicchat.ui.outcomes import Entered, Gone, Heard, Here, Reached
+from quicchat.ui.outcomes import Entered, Gone, Heard, Here, Reached, Readable
 from quicchat.ui.page import Page, Row, Story, waiting
 from quicchat.ui.picking import place_of
 from quicchat.values import dataclass
@@ -73,8 +73,13 @@ class Book:
             case Heard():
                 self._bridge(item.message)
                 return self._changed(item.message.room) if self._take(item) else set()
-            case Reached(progress) | (Progress() as progress):
-                return self._reached(progress)
+            case Readable(room, events):
+                held = [each for each in events if self._story(room).holds(each.message.seq)]
+                return self._changed(room) if [each for each in held if self._take(each)] else set()
+            case Reached(progress):
+                return self._reached(progress, held=item.held)
+            case Progress():
+                return self._reached(item)
             case Entered():
                 for room, view in state.rooms.items():
                     # What is noted from now on stands behind what was said, also where that is read later.
@@ -179,9 +184,10 @@ class Book:
             if story.epoch:
                 story = self._begin_anew(event.room)
             story.epoch = event.epoch
+        before = story.size
         if not story.take(event, own=event.sender == self._user, late=heard.late):
             return False
-        self._size += 1
+        self._size += story.size - before
         while self._size > self._limit and (longest := self._longest()) is not None:
             self._drop(longest)
         while len(event.text or "") > LIGHT and (heaviest := self._heaviest()) is not None:
@@ -231,7 +237,7 @@ class Book:
         """How far our own had come when the last run ended."""
         self._marks |= {each.cid: each.state for each in entries if each.state in _STORED}
 
-    def _reached(self, progress: Progress) -> set[str]:
+    def _reached(self, progress: Progress, *, held: bool = False) -> set[str]:
         """A message of ours came further."""
         cid, reached = progress.cid, progress.state
         known = self._marks.get(cid)
@@ -246,7 +252,9 @@ class Book:
         if reached in _STORED and not story.is_loose(cid):
             return set()
         entry = next((each for each in self.outbox() if each.cid == cid), None)
-        return self._wrote(replace(entry, state=reached)) if entry is not None else set()
+        if entry is None:
+            return set()
+        return self._wrote(replace(entry, state=reached, reason=progress.reason if held else entry.reason))
 
     def _wrote(self, entry: Entry) -> set[str]:
         """A message of ours that is not in the log, as far as this is known."""

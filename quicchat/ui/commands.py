@@ -10,7 +10,7 @@ from typing import Final
 
 from quicchat.client.files.transfer import Transfer
 from quicchat.errors import Code, Refused
-from quicchat.ui import attention, files, oneself, places, talk
+from quicchat.ui import attention, files, keys, oneself, places, talk
 from quicchat.ui.desk import Desk
 from quicchat.ui.help import THOSE
 from quicchat.ui.outcomes import Outcome
@@ -242,6 +242,38 @@ _FILES: Final = (
     ),
 )
 
+_KEYS: Final = (
+    Command("keys", "[user]", "show your keys, or how far those of somebody are trusted", keys.keys, local=True),
+    Command(
+        "verify",
+        "<user> [digits...]",
+        "show the safety number of you and somebody; with it, or with yes once you have compared it, trust him",
+        keys.verify,
+    ),
+    Command("accept", "<user>", "go on with the new identity of somebody, without comparing it", keys.accept),
+    Command("untrust", "<user>", "take back that you have compared the identity of somebody", keys.untrust),
+    Command(
+        "devices", "", "list your devices: where you are logged in, which can read what is encrypted", keys.devices
+    ),
+    Command("approve", "[device...]", "let a new device of yours in, or list those that wait for it", keys.approve),
+    Command("remove-device", "<device...>", "let a device of yours read nothing more", keys.remove),
+    Command("recovery", "", "show the code that brings keys and history back; write it down", keys.recovery),
+    Command("new-recovery", "", "make another recovery code; the old one opens nothing then", keys.new_recovery),
+    Command("restore", "<code>", "let this device in by the recovery code; it is asked for", keys.restore, hidden=True),
+    Command("renew", "", "begin anew with another identity, where every device and the code are lost", keys.renew),
+    Command(
+        "create-encrypted",
+        "<room> [topic...]",
+        "make a room that is encrypted from end to end",
+        keys.create,
+        enters=True,
+    ),
+    Command(
+        "encrypt", "[room]", "encrypt this room from end to end, on but never off again", keys.encrypt, rank=Rank.OWNER
+    ),
+    Command("rotate", "[room]", "speak with a new key from your next message on", keys.rotate),
+)
+
 _ONESELF: Final = (
     Command("users", "", "list everybody", oneself.users, since=1, aliases=("who",), mystic=("users",)),
     Command("away", "[status...]", "appear away", oneself.show(Show.AWAY), aliases=("afk",)),
@@ -267,7 +299,7 @@ _ONESELF: Final = (
         local=True,
     ),
     Command("migrate", "", "go on from another local address", oneself.migrate),
-    Command("sessions", "", "list where you are logged in", oneself.sessions, aliases=("devices",)),
+    Command("sessions", "", "list where you are logged in", oneself.sessions),
     Command("revoke", "<session>", "end one of your sessions", oneself.revoke),
     Command(
         "ignore",
@@ -299,6 +331,6 @@ _ONESELF: Final = (
     ),
 )
 
-_GROUPS: Final = {"talk": _TALK, "rooms": _ROOMS, "files": _FILES, "oneself": _ONESELF}
+_GROUPS: Final = {"talk": _TALK, "rooms": _ROOMS, "files": _FILES, "keys": _KEYS, "oneself": _ONESELF}
 
 COMMANDS: Final = (_HELP, *(replace(each, group=name) for name, rows in _GROUPS.items() for each in rows))

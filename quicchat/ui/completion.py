@@ -16,9 +16,10 @@ from quicchat.client.state import Person
 from quicchat.ui.desk import Desk
 from quicchat.ui.paths import paths
 from quicchat.ui.picking import MODES, SHARED, place_of, typed_name
+from quicchat.ui.slots import RANKS, YES
 from quicchat.ui.tables import SHOWS
 from quicchat.ui.visible import visible
-from quicchat.ui.words import RANKS, Command
+from quicchat.ui.words import Command
 from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
 from quicchat.wire.chapters.presence import Show
@@ -338,6 +339,16 @@ def _numbers(typed: str, desk: Desk) -> _Offer:
     return 0, _near(typed, [Candidate(str(each.number), visible(each.name)) for each in moving])
 
 
+def _devices(typed: str, desk: Desk) -> _Offer:
+    """One's devices: those that wait to be let in come first."""
+    if not desk.has_keys:
+        return 0, ()
+    waiting = [Candidate(each.name, "waits to be let in") for each in desk.keys.waiting()]
+    own = desk.keys.of(desk.chat.state.user)
+    listed = [Candidate(name, "one of yours") for _, name, _ in own.devices] if own is not None else []
+    return 0, _near(typed, [each for each in (*waiting, *listed) if each.text and visible(each.text) == each.text])
+
+
 def _reactions(typed: str, desk: Desk) -> _Offer:
     name = typed.strip(":").lower()
     return 0, [Candidate(sign, f":{word}:") for word, sign in _EMOJI.items() if word.startswith(name)]
@@ -351,6 +362,8 @@ def _help(typed: str, desk: Desk) -> _Offer:
 #: By the names of slots in the command table.
 _OFFERS: Final[Mapping[str, Callable[[str, Desk], _Offer]]] = {
     "command": _help,
+    "device": _devices,
+    "digits": _listed({YES: "the numbers are the same: he is verified"}),
     "emoji": _reactions,
     "file": _remote,
     "files": _local,

@@ -17,11 +17,12 @@ from quicchat.client.backoff import Backoff, is_worth_trying
 from quicchat.client.device import device_in
 from quicchat.client.login import Identity
 from quicchat.client.memory import Memory
-from quicchat.client.memory_sqlite import open_memory
+from quicchat.client.memory_sqlite import open_file, open_memory
+from quicchat.client.reserve import file_of
 from quicchat.client.trusting import Trusting, place
 from quicchat.config import ClientConfig
 from quicchat.errors import Code, LinkLost, UsageError, describe
-from quicchat.ui.outcomes import Note, Waiting
+from quicchat.ui.outcomes import Entered, Note, Waiting
 from quicchat.ui.users import last_user, remember
 from quicchat.ui.visit import Doubt
 from quicchat.wire.registry import VERSIONS
@@ -33,6 +34,8 @@ Meeting = Callable[..., Awaitable[Chat]]
 NO_SERVER: Final = 3
 #: Seconds that a goodbye may take when nobody waits for anything any more.
 _PARTING: Final = 1.0
+#: Behind the name of this machine where a device only runs errands.
+_ERRANDS: Final = " (errands)"
 #: Letters of this machine's name that are told, at most.
 _NAME: Final = 32
 
@@ -46,7 +49,8 @@ class Contact:
 
     With `names` the user is remembered, to be the one next time. `known_hosts` is that of the configuration's
     directory unless it is given; `meet` and `remember` are the library's, unless
-    the network is not that of the machine.
+    the network is not that of the machine. `lender` is the data directory of the client in which the user talks, whose
+    keys are lent to this device.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Contact:
         meet: Meeting = meet,
         remember: Callable[[str], Memory] | None = None,
         known_hosts: Path | None = None,
+        lender: Path | None = None,
     ) -> None:
         self.tell: Callable[[object], None] = _silent
         self.device = device_in(config.data)
@@ -69,6 +74,7 @@ class Contact:
         self._forgets = False
         self._meet = meet
         self._remember = remember or self._memory
+        self._lender = lender
         self._trusting = Trusting(
             known_hosts=known_hosts or config.data / "known_hosts",
             ca=config.ca,
@@ -83,6 +89,18 @@ class Contact:
         """`host:port`."""
         return place(self._config.host, self._config.port)
 
+    def told(self, chat: Chat, *, again: bool) -> Entered:
+        """That somebody is in."""
+        state = chat.state
+        return Entered(
+            user=state.user,
+            place=self.place,
+            version=chat.version,
+            session=state.session,
+            welcome=state.welcome,
+            again=again,
+        )
+
     def forget(self) -> None:
         """The user is asked for next time, and nothing he heard stays here: he gave up the token of this device."""
         self._forgets = True
@@ -96,6 +114,7 @@ class Contact:
         """
         memory = self._remember(identity.user)
         try:
+            await self._share(memory, identity.user)
             chat = await self._first(identity, memory)
             try:
                 yield chat
@@ -105,8 +124,39 @@ class Contact:
             try:
                 if self._forgets:
                     await memory.forget()
+                    await self._forget_errands(identity.user)
             finally:
                 await memory.close()
+
+    def _errands(self, user: str) -> list[Path]:
+        """The memories of this user's errands on this machine."""
+        errands = self._config.data / "errands"
+        homes = sorted(errands.iterdir()) if errands.is_dir() else []
+        return [file_of(each / "memory", self.place, user) for each in homes]
+
+    async def _forget_errands(self, user: str) -> None:
+        """What errands heard, and what lets them in without a password, goes as well."""
+        for path in filter(Path.exists, self._errands(user)):
+            try:
+                memory = open_file(path)
+            except UsageError as error:
+                self.tell(Note(str(error)))
+                continue
+            try:
+                await memory.forget()
+            finally:
+                await memory.close()
+
+    async def _share(self, memory: Memory, user: str) -> None:
+        """Have the devices of a user on this machine go by the same keys. Raises UsageError, Refused."""
+        if self._lender is not None:
+            from quicchat.client.lending import lend
+
+            await lend(memory, file_of(self._lender / "memory", self.place, user))
+        elif others := self._errands(user):
+            from quicchat.client.lending import inherit
+
+            await inherit(memory, file_of(self._config.data / "memory", self.place, user), others)
 
     async def _first(self, identity: Identity, memory: Memory) -> Chat:
         """Try until it is there, if that is wanted."""
@@ -137,7 +187,8 @@ class Contact:
         )
         try:
             # So that the user knows this device again in the list of his sessions.
-            await chat.open(replace(identity, device_name=identity.device_name or socket.gethostname()[:_NAME]))
+            own = socket.gethostname()[:_NAME] + (_ERRANDS if self._lender is not None else "")
+            await chat.open(replace(identity, device_name=identity.device_name or own))
         except BaseException:
             await part(chat)
             raise

@@ -13,8 +13,8 @@ from quicchat.config import BadSetting
 from quicchat.config.files import read_private
 from quicchat.errors import Code, Refused, UsageError
 from quicchat.ui.lines import Lines
+from quicchat.ui.slots import user_name
 from quicchat.ui.visible import visible
-from quicchat.ui.words import user_name
 
 #: The exit code when nobody was let in.
 NOT_IN: Final = 5

@@ -11,13 +11,13 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from quicchat.client.api import Chat
-from quicchat.client.events import Line, Moved
+from quicchat.client.events import Line, Moved, Progress, Unsealed
 from quicchat.client.events import Sent as Reach
 from quicchat.client.login import Identity
 from quicchat.client.state import State
@@ -33,16 +33,18 @@ from quicchat.ui.entry import Entry, Known, Person, Script
 from quicchat.ui.face import Printer
 from quicchat.ui.figures import share_of
 from quicchat.ui.hope import Hope, Hopeless, pause
+from quicchat.ui.keeping import is_held
 from quicchat.ui.lines import Lines
 from quicchat.ui.logs import LOG, logged
-from quicchat.ui.outcomes import Freight, Unpacked
+from quicchat.ui.outcomes import Freight, Readable, Unpacked
 from quicchat.ui.paper import Plain
 from quicchat.ui.record import Json
 from quicchat.ui.render import Text
+from quicchat.ui.slots import room_name, user_name
 from quicchat.ui.users import last_user
 from quicchat.ui.visible import visible
 from quicchat.ui.visit import ask, visit
-from quicchat.ui.words import Vocabulary, room_name, user_name
+from quicchat.ui.words import Vocabulary
 from quicchat.wire.chapters.messages import Message
 from quicchat.wire.names import ANNOUNCEMENTS
 
@@ -52,6 +54,8 @@ T = TypeVar("T")
 STREAM: Final = "-"
 #: Seconds without a connection until an errand is given up, unless it is to wait.
 _PATIENCE: Final = 60.0
+#: Seconds that something may be held back which cannot be encrypted at the moment.
+_HELD: Final = 5.0
 #: Errands of one user that may run at once.
 _AT_ONCE: Final = 16
 
@@ -124,7 +128,9 @@ class Errand:
         self._job = job
         self._contact = contact
         self._reasons: dict[str, str] = {}
-        self._heard: asyncio.Queue[Message | None] | None = None
+        #: What cannot be encrypted at the moment: by message, why, and since when.
+        self._held: dict[bytes, tuple[str, float]] = {}
+        self._heard: asyncio.Queue[Message | Readable | None] | None = None
 
     async def run(self, identity: Identity) -> int:
         """Log in and do it; the exit code. Raises UsageError, Doubt, and Refused where the login failed."""
@@ -156,7 +162,7 @@ class Errand:
             raise
         return 0
 
-    def follow(self) -> asyncio.Queue[Message | None]:
+    def follow(self) -> asyncio.Queue[Message | Readable | None]:
         """What is said from now on, in each room in the order of its log; None behind the last of it."""
         self._heard = asyncio.Queue()
         return self._heard
@@ -183,17 +189,40 @@ class Errand:
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(lambda _: self.hope.news())
         try:
-            await self.hope.until(task.done)
+            await self._until(task.done)
             return task.result()
         finally:
             task.cancel()
 
     async def carried(self) -> None:
         """Wait until all files are where they go. Raises UsageError where one is not, Hopeless."""
-        await self.hope.until(lambda: not self.cargo.busy)
+        await self._until(lambda: not self.cargo.busy)
         await self.cargo.close()
         if self.cargo.failed:
             raise UsageError("; ".join(self._reasons.values()) or "a file was given up", NO_FILE)
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        """Wait for something. Raises UsageError where what is to be said cannot be encrypted, Hopeless."""
+        await self.hope.until(lambda: done() or self._stuck() is not None)
+        if not done() and (stuck := self._stuck()) is not None:
+            cid, reason = stuck
+            # Nobody is to be surprised by it later.
+            self.desk.chat.withdraw(cid)
+            raise UsageError(f"nothing was sent: {visible(reason)}", NO_FILE)
+
+    def _stuck(self) -> tuple[bytes, str] | None:
+        """What could not be encrypted for a while, and why."""
+        now = asyncio.get_running_loop().time()
+        found = ((cid, reason) for cid, (reason, since) in self._held.items() if now - since >= _HELD)
+        return next(found, None)
+
+    def _progress(self, event: Progress) -> None:
+        if event.state is not Reach.QUEUED or event.reason is None or not is_held(self.desk.chat, event.room):
+            self._held.pop(event.cid, None)
+        elif event.cid not in self._held:
+            loop = asyncio.get_running_loop()
+            self._held[event.cid] = event.reason, loop.time()
+            loop.call_later(_HELD + 0.01, self.hope.news)
 
     async def agrees(self, question: str) -> bool:
         """Whether the person says yes, or nothing; without one it is yes."""
@@ -211,10 +240,14 @@ class Errand:
                         # What another errand left goes on meanwhile, and is not what this one is asked for.
                         if self.cargo.follows(transfer):
                             self.cargo.moved(transfer)
+                    case Progress():
+                        self._progress(event)
                     case Line():
                         self.hope.online = event.state in ("online", "moved")
                     case Message() if self._heard is not None:
                         self._heard.put_nowait(event)
+                    case Unsealed(room, seqs) if self._heard is not None:
+                        self._heard.put_nowait(Readable(room, await self.desk.reread(room, seqs)))
                 self.hope.news()
         finally:
             self.hope.over = True
@@ -250,15 +283,16 @@ def addressee(word: str) -> str:
         raise UsageError(str(error)) from None
 
 
-def run(config: ClientConfig, job: Job) -> int:
-    """Do a job; the exit code. Raises UsageError, KeyboardInterrupt."""
+def run(config: ClientConfig, job: Job, *, own: bool = False) -> int:
+    """Do a job; the exit code. With `own` it is done as the client itself. Raises UsageError, KeyboardInterrupt."""
     lines = Lines(None) if job.takes_input else Lines.of_stdin()
-    with _device(config.data) as path:
-        own = replace(config, data=path)
+    with nullcontext(config.data) if own else _device(config.data) as path:
+        settings = replace(config, data=path)
         entry = _entry(config, lines)
 
         def errand(agreed: frozenset[str] | None) -> Errand:
-            contact = Contact(own, agreed, known_hosts=config.data / "known_hosts")
+            lender = None if own else config.data
+            contact = Contact(settings, agreed, known_hosts=config.data / "known_hosts", lender=lender)
             return Errand(config, job, contact, lines, _outlet(config, quiet=job.quiet))
 
         try:

@@ -20,7 +20,8 @@ from quicchat.ui.desk import Desk
 from quicchat.ui.figures import share_of, size_of
 from quicchat.ui.outcomes import Done, Files, Outcome, Transfers
 from quicchat.ui.picking import pick, room_of
-from quicchat.ui.words import Call, Choice, user_name
+from quicchat.ui.slots import user_name
+from quicchat.ui.words import Call, Choice
 from quicchat.wire.chapters.files import Mode
 
 
@@ -38,7 +39,7 @@ async def get(desk: Desk, call: Call) -> Outcome:
     found, mode = await pick(desk, call["file"])
     begun = matching([each.file.wanted for each in found], await asyncio.to_thread(desk.cargo.unfinished))
     if begun and desk.asks and call.get("begun") is None:
-        return Choice(question(begun), *(_again(call, answer) for answer in ("on", "anew")))
+        return Choice(question(begun), _again(call, "on"), _again(call, "anew"))
     if call.get("begun") == "anew":
         for each in begun:
             await asyncio.to_thread(desk.cargo.forget, each.what)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from quicchat.client.api import Chat
-from quicchat.client.events import Line, Moved, Progress
+from quicchat.client.events import Line, Moved, Progress, Unsealed
 from quicchat.client.events import Sent as Reach
 from quicchat.client.identity import Identity
 from quicchat.client.state import State
@@ -26,18 +26,30 @@ from quicchat.ui.desk import Desk
 from quicchat.ui.entry import NOT_IN
 from quicchat.ui.face import Face
 from quicchat.ui.hope import Hope, Hopeless, pause
+from quicchat.ui.keeping import Keeping
 from quicchat.ui.listener import PATIENCE, Listener
-from quicchat.ui.outcomes import Denied, Done, Entered, Hints, Lost, Menu, NotResponding, People, Quit, Sent, Unsent
+from quicchat.ui.outcomes import (
+    Denied,
+    Done,
+    Encrypted,
+    Hints,
+    Lost,
+    Menu,
+    NotResponding,
+    People,
+    Quit,
+    Sent,
+    Unsent,
+)
 from quicchat.ui.reading import Reading
 from quicchat.ui.signals import signals
+from quicchat.ui.speech import Speech
 from quicchat.ui.words import Asks, Call, Parsed, Vocabulary
 from quicchat.wire.chapters.messages import Message
 from quicchat.wire.names import PARROT, Room, parties
 
 #: Lines understood and not yet carried out; more are not read.
 _WAITING: Final = 64
-#: Messages that were typed and are not yet stored, at most; all of them are on the disk.
-_SAID: Final = 1024
 #: Seconds that the built-in user's answer may take after the last line of a script.
 _ANSWER: Final = 1.0
 _USAGE: Final = 2
@@ -67,15 +79,13 @@ class Front:
         self._chat: Chat
         self._desk: Desk | None = None
         self._cargo: Cargo
+        self._keeping: Keeping
         #: Whether a person sees what happens, and answers questions.
         self._watched = face.interactive and not calls
         self._todo: asyncio.Queue[Parsed | None] = asyncio.Queue(_WAITING)
         #: Commands that were typed and have no answer yet; of them, what was said and is not yet stored.
         self._pending = 0
-        self._saying: set[asyncio.Task[bool]] = set()
-        self._hopeless: Hopeless | None = None
-        #: Fails with what no command may fail with.
-        self._broken: asyncio.Future[None]
+        self._speech: Speech
         self._hope = Hope(config.connect_timeout)
         self._reason = "quit"
         self._code = self._owed = 0
@@ -97,18 +107,18 @@ class Front:
                 self._face.close()
 
     async def _talk(self) -> int:
-        loop = asyncio.get_running_loop()
+        loop, speech = asyncio.get_running_loop(), Speech(self._hope, self._listener.kept_back)
+        self._speech = speech
         reading, work = loop.create_task(self._read()), loop.create_task(self._work())
         listening = loop.create_task(self._listen())
-        self._broken = loop.create_future()
-        tasks: tuple[asyncio.Future[Any], ...] = (reading, work, listening, self._broken)
+        tasks: tuple[asyncio.Future[Any], ...] = (reading, work, listening, speech.broken)
         try:
             while not (work.done() or listening.done()):
                 await asyncio.wait({task for task in tasks if not task.done()}, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     reading.result()
-                if self._broken.done():
-                    self._broken.result()
+                if speech.broken.done():
+                    speech.broken.result()
             if listening.done():
                 listening.result()
                 return self._lost()
@@ -120,9 +130,10 @@ class Front:
             await listening
             return code
         finally:
-            for task in (*tasks, *self._saying):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._saying, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await speech.close()
 
     # What is typed
 
@@ -156,9 +167,10 @@ class Front:
                     break
                 self._face.prompt()
             self._hope.ending = True
-            await self._all_said()
+            await self._speech.stored()
             await self._hear_out()
             await self._carried()
+            self._count_held()
         except Hopeless:
             self._count_unsent()
             return NO_SERVER
@@ -169,39 +181,19 @@ class Front:
         match parsed:
             case Call() if parsed.command.says:
                 if parsed.is_about_the_last:
-                    await self._all_said()
-                # Nobody waits for its answer: what is said is on the disk, and stays in its order.
-                await self._hope.until(lambda: len(self._saying) < _SAID)
+                    await self._speech.stored()
+                await self._speech.room()
                 self._listener.waits(parsed.cid)
-                task = asyncio.get_running_loop().create_task(self._call(parsed))
-                self._saying.add(task)
-                task.add_done_callback(self._was_said)
-                await asyncio.sleep(0)
+                await self._speech.begin(parsed.cid, self._call(parsed))
                 return True
             case Call():
                 if not (parsed.command.local or (parsed.command.kept and not self._hope.online)):
-                    await self._all_said()
+                    await self._speech.stored()
                 return await self._call(parsed)
             case Asks(hidden=False):
                 self._tell(People(self._chat.state.people))
         self._tell(parsed)
         return True
-
-    def _was_said(self, task: asyncio.Task[bool]) -> None:
-        self._saying.discard(task)
-        self._hope.news()
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, Hopeless):
-            self._hopeless = error
-        elif not self._broken.done():
-            self._broken.set_exception(error)
-
-    async def _all_said(self) -> None:
-        """What was said before is stored, or refused. Raises Hopeless."""
-        await self._hope.until(lambda: not self._saying)
-        if self._hopeless is not None:
-            raise self._hopeless
 
     async def _call(self, call: Call) -> bool:
         """Have one command answered, over as many connections as it takes; False when it was the last one."""
@@ -242,6 +234,7 @@ class Front:
             # Who speaks here has read what was said before.
             self._chat.mark_read(room)
         self._reading.done(call, outcome)
+        self._keeping.told(outcome)
         self._tell(outcome)
         match outcome:
             case Done("dereg"):
@@ -290,7 +283,8 @@ class Front:
 
     async def _listen(self) -> None:
         """Print what comes until there will be no connection any more."""
-        loop = asyncio.get_running_loop()
+        loop, desk = asyncio.get_running_loop(), self._desk
+        assert desk is not None
         try:
             async for event in self._chat:
                 match event:
@@ -302,6 +296,8 @@ class Front:
                         self._line(event)
                     case Moved(transfer):
                         self._cargo.moved(transfer)
+                    case Unsealed(room, seqs):
+                        self._listener.opened(room, await desk.reread(room, seqs))
                     case _:
                         self._tell(event)
                 self._hope.news()
@@ -312,6 +308,8 @@ class Front:
     def _message(self, message: Message) -> None:
         if message.sender == PARROT and message.room.startswith("@"):
             self._owed -= 1
+        if self._keeping.is_news(message):
+            self._tell(Encrypted(message.room))
         self._listener.message(message, asyncio.get_running_loop().time())
         if self._face.reads(message.room):
             self._chat.mark_read(message.room, message.seq)
@@ -330,6 +328,7 @@ class Front:
     def _sit(self, chat: Chat, *, is_new: bool) -> None:
         """Everything goes over this chat."""
         self._chat = chat
+        self._keeping = Keeping(chat)
         folder = folder_of(self._config.downloads, chat.state.user)
         self._cargo = Cargo(chat, folder, self._tell, lively=self._watched)
         self._desk = Desk(
@@ -348,7 +347,7 @@ class Front:
         self._signals.seated(self._desk)
         self._entered(again=False)
         if is_new and self._watched:
-            self._tell(Hints())
+            self._tell(Hints(self._desk.has_keys))
         if self._desk.asks:
             self._tell(self._cargo.left())
         if self._config.style == "classic":
@@ -357,16 +356,7 @@ class Front:
             self._face.prompt()
 
     def _entered(self, *, again: bool) -> None:
-        state = self._chat.state
-        entered = Entered(
-            user=state.user,
-            place=self._contact.place,
-            version=self._chat.version,
-            session=state.session,
-            welcome=state.welcome,
-            again=again,
-        )
-        self._tell(entered)
+        self._tell(self._contact.told(self._chat, again=again))
         self._listener.entered(self._heads())
 
     def _heads(self) -> dict[str, int]:
@@ -388,6 +378,13 @@ class Front:
         if self._pending:
             kept = sum(entry.state < Reach.STORED for entry in self._chat.outbox)
             self._tell(Unsent(self._pending, kept))
+
+    def _count_held(self) -> None:
+        """What is kept back at the end goes out another time; a script has not done what it was to do."""
+        if self._speech.left:
+            self._count_unsent()
+            if not self._watched:
+                self._code = self._code or NO_FILE
 
     def _tell(self, item: object) -> None:
         state = self._desk.chat.state if self._desk is not None else State()

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from quicchat.ui.outcomes import Help
-from quicchat.ui.words import RANKS, Command
+from quicchat.ui.slots import RANKS
+from quicchat.ui.words import Command
 from quicchat.wire.chapters.rooms import Rank
 
 #: Columns of a terminal that help fits, and of those, what the usage takes.
@@ -19,10 +20,13 @@ _FIXED: Final = "\u00a0"
 THOSE: Final = {Rank.MODERATOR: "moderators", Rank.OWNER: "owners"}
 #: What may stand in a slot, and an example of it.
 SLOTS: Final[Mapping[str, tuple[str, str]]] = {
+    "code": ("the recovery code", ""),
     "command": ("a command, with its slash or without", "join"),
     "current": ("the password of now", ""),
     "again": ("the new one once more", ""),
     "new": ("the new password", ""),
+    "device": ("the name of a device, or the id of its key", "laptop"),
+    "digits": ("the safety number that was typed over, or yes where it was compared", "yes"),
     "emoji": ("a word or an emoji", "+1"),
     "file": ("a name, #12, shared/NAME, ROOM/NAME, @USER/NAME", "photo.jpg"),
     "files": ("paths, in quotation marks where they have blanks; @USER before them", "photo.jpg"),
@@ -50,6 +54,7 @@ HEADINGS: Final = {
     "talk": "Talking",
     "rooms": "Rooms",
     "files": "Files",
+    "keys": "Keys and encryption",
     "oneself": "Yourself and the connection",
 }
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ HISTORY: Final = "history"
 _DIM: Final = "\x1b[2m{}\x1b[22m"
 #: Of the sixteen colours, those that every theme makes readable on its ground; each also in bold.
 _COLOURS: Final = (31, 33, 32, 36, 34, 35)
+#: White blocks on black.
+_INK: Final = "\x1b[97;40m{}\x1b[39;49m"
 _NAME: Final = "\x1b[{}m{}\x1b[22;39m"
 
 
@@ -177,6 +180,14 @@ class Prompted:
             self._sheet.note(line)
         else:
             self._prompt.above(line)
+
+    def picture(self, rows: Sequence[str]) -> None:
+        """Light and dark are those of the picture, whatever ground the terminal has."""
+        if not self._is_coloured or self._prompt is None:
+            return
+        size = shutil.get_terminal_size()
+        for row in rows if rows and len(rows[0]) < size.columns and len(rows) < size.lines else ():
+            self._prompt.above(_INK.format(row))
 
     def _begin(self) -> None:
         source, output = self._ends

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -11,8 +11,10 @@ from quicchat.client.api import Chat
 from quicchat.client.events import Progress
 from quicchat.client.events import Sent as Reach
 from quicchat.errors import LinkLost, LocalProtocolError, Refused
-from quicchat.ui.outcomes import Heard, Late, Reached, Sent
+from quicchat.ui.keeping import is_held
+from quicchat.ui.outcomes import Heard, Late, Reached, Readable, Sent
 from quicchat.ui.recent import Recent
+from quicchat.ui.seals import is_unread, seen
 from quicchat.wire.chapters.messages import SAID, Kind, Message, Posted, Recipient, Window
 from quicchat.wire.names import Room, User, parties
 
@@ -49,6 +51,8 @@ class Listener:
         self._reached: dict[bytes, None] = {}
         #: Of whose progress we were told: what nobody waits for, such as files, is ours, too.
         self._ours: dict[bytes, None] = {}
+        #: Why messages of ours are held back that could be sent but for somebody's keys, by their ids.
+        self.kept_back: dict[bytes, str] = {}
         #: Up to these places it was said while we were away.
         self._upto: Mapping[str, int] = {}
         self._is_away = False
@@ -99,8 +103,29 @@ class Listener:
 
     def message(self, message: Message, now: float) -> None:
         """An event of a log; each comes once."""
+        message = seen(message)
         received = time.time_ns() // 1_000_000  # noqa: TID251 - when it came here is a fact of this machine
-        _remember(self.received, (message.room, message.epoch, message.seq), received)
+        if message.kind is not Kind.KEY:
+            _remember(self.received, (message.room, message.epoch, message.seq), received)
+        self._noticed(message)
+        own = message.cid in self._waited or message.cid in self._posted or message.cid in self._ours
+        # Whoever claims to be this device, and is not, is to be seen.
+        own = own or (message.device == self._device and not is_unread(message))
+        self._last[message.room] = message.seq
+        if self._missing.get(message.room, message.seq + 1) <= message.seq:
+            del self._missing[message.room]
+        self._held.append(Heard(message, received, own))
+        self._release(now)
+
+    def opened(self, room: str, events: Sequence[Heard]) -> None:
+        """Messages whose words were not known."""
+        if events:
+            for each in events:
+                self._noticed(each.message)
+            self._tell(Readable(room, events))
+
+    def _noticed(self, message: Message) -> None:
+        """What is to be found again of it."""
         for _, _, _, name, _ in message.attachments or () if message.kind is Kind.FILE else ():
             _remember(self.announced, name, self.announced.get(name, set()) | {message.room})
         self.recent.heard(message)
@@ -108,17 +133,15 @@ class Listener:
             spoke = self.spoke.setdefault(message.room, {})
             spoke.pop(message.sender, None)
             spoke[message.sender] = None
-        own = message.cid in self._waited or message.cid in self._posted or message.cid in self._ours
-        own = own or message.device == self._device
-        self._last[message.room] = message.seq
-        if self._missing.get(message.room, message.seq + 1) <= message.seq:
-            del self._missing[message.room]
-        self._held.append(Heard(message, received, own))
-        self._release(now)
 
     async def progress(self, progress: Progress, chat: Chat, now: float) -> None:
         """One of our own came further."""
         _remember(self._ours, progress.cid, None)
+        reason = progress.reason if progress.state is Reach.QUEUED and is_held(chat, progress.room) else None
+        if reason is not None and self.kept_back.get(progress.cid) == reason:
+            return
+        self.kept_back.pop(progress.cid, None)
+        self.kept_back.update({progress.cid: reason} if reason is not None else {})
         user, stored, offline = None, None, False
         if progress.state in (Reach.DELIVERED, Reach.READ) and progress.cid not in self._reached:
             both = parties(Room(progress.room)) or frozenset()
@@ -127,7 +150,7 @@ class Listener:
             _remember(self._reached, progress.cid, None)
             stored, offline = await self._stored(progress, chat)
         waited = progress.cid in self._waited
-        self._held.append(Reached(progress, user, stored, offline=offline, waited=waited))
+        self._held.append(Reached(progress, user, stored, offline=offline, waited=waited, held=reason is not None))
         self._release(now)
 
     def give_up(self, now: float) -> None:

@@ -9,8 +9,9 @@ from typing import Final
 from quicchat.client.state import State
 from quicchat.ui.manifest import attached
 from quicchat.ui.outcomes import Heard
+from quicchat.ui.seals import worded
+from quicchat.ui.slots import LEVELS, Level
 from quicchat.ui.visible import cut
-from quicchat.ui.words import LEVELS, Level
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import SAID, Kind, Message
 from quicchat.wire.chapters.rooms import Invite
@@ -175,7 +176,7 @@ def _whence(message: Message) -> str:
 
 
 def _words(message: Message) -> str:
-    text = message.text or ""
+    text = worded(message)
     if message.kind is Kind.FILE and message.attachments:
         return f"sends {attached(message)}"
     return f"* {message.sender} {text}" if message.kind is Kind.EMOTE else text

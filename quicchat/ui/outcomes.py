@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from quicchat.client.events import Progress
 from quicchat.client.state import Person
 from quicchat.errors import Code
+from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
 from quicchat.ui.words import Call, Choice, Command
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Message, Posted
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message is in the log. `user` is set for a direct one.
+    """A message is in the log. `user` is set for a direct one; `sealed` where only those who are there can read it.
 
     `answers` is the message [place, sender] that it answers where the person left the choice to us.
     """
@@ -29,15 +30,24 @@ class Sent:
     posted: Posted
     user: str | None = None
     answers: tuple[int, str] | None = None
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """Plain text goes to this room from now on."""
+    """Plain text goes to this room from now on; `encryption` is its state in a word, and why where it is held."""
 
     room: str
     topic: str = ""
     members: int | None = None
+    encryption: tuple[str, str] = ("plain", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """What is said in this room has become encrypted from end to end."""
+
+    room: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,14 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
+class Readable:
+    """Messages that were told without their words, which are known by now."""
+
+    room: str
+    events: Sequence[Heard]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """Messages with all of these words, newest first."""
 
@@ -118,9 +136,13 @@ class Receipts:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """Rows [session, device, its name, address, since when, whether it is ours]; session 0 where it is away."""
+    """Rows [session, device, its name, address, since when, whether it is ours]; session 0 where it is away.
+
+    `keyed` are those that have keys, as in `Keyed`.
+    """
 
     rows: Sequence[tuple[int, bytes, str, str, int, bool]]
+    keyed: Sequence[Device] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +236,8 @@ class Reached:
     """A message of ours has come further.
 
     `user` is set for a direct one, the first time that he holds it; `stored` is when it was (Unix ms), `offline`
-    whether he was away then. `waited` where its outcome is told besides.
+    whether he was away then. `waited` where its outcome is told besides, `held` where it is kept back for want of
+    somebody's keys.
     """
 
     progress: Progress
@@ -222,6 +245,7 @@ class Reached:
     stored: int | None = None
     offline: bool = False
     waited: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +337,9 @@ class NotResponding:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Somebody is here for the first time: a few lines that help him on."""
+    """Somebody is here for the first time: a few lines that help him on; `keyed` where he has keys."""
+
+    keyed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,4 +387,8 @@ Outcome = (
     | Shown
     | Help
     | Quit
+    | Keyed
+    | Numbers
+    | Approvals
+    | Recovery
 )

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from quicchat.client.events import Sent
+from quicchat.client.seal import Opened, Seal
 from quicchat.client.view import ABOUT, Fold, Said
+from quicchat.ui import seals
 from quicchat.ui.manifest import called, caption, how_to_get
+from quicchat.ui.seals import is_unread, seal_of
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import SAID, Kind, Message
 
@@ -38,7 +41,8 @@ class Row:
 
     `seq` is None as long as it has no place, `at` is when it was stored (Unix ms; 0 where nobody knows). `reply` is
     [place, sender, text], the latter empty where it is not held; `reactions` are [word, how many, whether we],
-    `files` [name, bytes]; `get` is what is typed to fetch them. `reason` says why it failed.
+    `files` [name, bytes]; `get` is what is typed to fetch them. `reason` says why it failed, or is kept back,
+    `seal` what encryption tells of it; of words that are not known, in their place.
     """
 
     seq: int | None
@@ -59,6 +63,7 @@ class Row:
     files: tuple[tuple[str, int], ...] = ()
     get: str = ""
     reason: str = ""
+    seal: str = ""
 
     @property
     def said(self) -> bool:
@@ -109,6 +114,8 @@ class Story:
         self._stale: set[int] = set()
         self._answers: dict[int, set[int]] = {}
         self._late: set[int] = set()
+        #: The places of those whose words are not known, and why.
+        self._unread: dict[int, Seal] = {}
         #: Where our own messages stand, by their ids.
         self._own: dict[bytes, int] = {}
         #: What has no place: ours that waits, at the end (None), and what failed, after what was there by then.
@@ -153,15 +160,23 @@ class Story:
     # Inputs
 
     def take(self, event: Message, *, own: bool = False, late: bool = False) -> bool:
-        """An event of the log; False where it is here already."""
+        """An event of the log; False where it is here already, and says no more than it did."""
         seq = event.seq
         where = bisect_left(self._held, seq)
-        if where < len(self._held) and self._held[where] == seq:
+        is_here = self.holds(seq)
+        seal = event.seal if isinstance(event, Opened) else None
+        if is_here and self._unread.get(seq) in (None, seal):
             return False
+        if is_here:
+            self._reopen(where)
         self._held.insert(where, seq)
         self._weights.insert(where, len(event.text or ""))
         self.weight += len(event.text or "")
         self.head = max(self.head, seq)
+        if seal is not None and not seal.opened:
+            self._unread[seq] = seal
+        if event.kind is Kind.KEY:
+            return True  # for programs: there is no row, and nothing happened
         self.at = max(self.at, event.ts)
         self._loose.pop(event.cid, None)
         if event.kind not in ABOUT:
@@ -185,6 +200,11 @@ class Story:
         for cid in beside[:-BESIDE]:
             del self._loose[cid]
 
+    def holds(self, seq: int) -> bool:
+        """Whether there is an event at this place."""
+        where = bisect_left(self._held, seq)
+        return where < len(self._held) and self._held[where] == seq
+
     def is_loose(self, cid: bytes) -> bool:
         """Whether it is shown without a place."""
         return cid in self._loose
@@ -201,6 +221,7 @@ class Story:
         seq = self._held.pop(0)
         self.weight -= self._weights.pop(0)
         self.more = True
+        self._unread.pop(seq, None)
         if self._places and self._places[0] == seq:
             del self._places[0], self._rows[0]
             event = self._fold.said[seq].event
@@ -214,6 +235,15 @@ class Story:
         self._fold.drop(seq)
         for cid in [cid for cid, (after, _) in self._loose.items() if after is not None and after <= seq]:
             del self._loose[cid]
+
+    def _reopen(self, where: int) -> None:
+        """The event held there comes again, with its words."""
+        seq = self._held.pop(where)
+        self.weight -= self._weights.pop(where)
+        self._unread.pop(seq, None)
+        where = bisect_left(self._places, seq)
+        if where < len(self._places) and self._places[where] == seq:
+            del self._places[where], self._rows[where]
 
     def _touch(self, seq: int) -> None:
         where = bisect_left(self._places, seq)
@@ -233,8 +263,10 @@ class Story:
         said = self._fold.said[seq]
         event = said.event
         assert event is not None
-        own = event.sender == user and event.kind in SAID
+        own = event.sender == user and event.kind in SAID and seal_of(event) is not Seal.FORGED
         is_gone = said.retracted is not None
+        unread = is_unread(event) and not is_gone
+        sent = MARKS[marks.get(event.cid, Sent.STORED)] if own else ""
         files = event.attachments or () if event.kind is Kind.FILE else ()
         return Row(
             seq=seq,
@@ -244,9 +276,9 @@ class Story:
             kind=event.kind,
             text=_words(said, event),
             own=own,
-            mark=MARKS[marks.get(event.cid, Sent.STORED)] if own else "",
+            mark=sent if is_gone else sent if own and not unread else seals.mark(event),
             edited=said.edited is not None,
-            retracted=is_gone or (event.kind in SAID and not event.text and not files),
+            retracted=is_gone or (event.kind in SAID and not event.text and not files and not unread),
             pinned=said.pinned,
             named=not own and user in (event.mentions or ()),
             late=seq in self._late,
@@ -254,6 +286,7 @@ class Story:
             reactions=tuple((word, len(users), user in users) for word, users in said.reactions.items()),
             files=tuple((called(name, kind), size) for _, size, kind, name, _ in files),
             get=how_to_get(event, user) if files else "",
+            seal=seals.told(event) if not is_gone else "",
         )
 
     def _reply(self, seq: int) -> tuple[int, str, str]:
@@ -263,7 +296,9 @@ class Story:
             return (seq, "", "")
         event = said.event
         files = event.attachments or () if event.kind is Kind.FILE else ()
-        told = _words(said, event) or ", ".join(called(name, kind) for _, _, kind, name, _ in files)
+        told = (seals.told(event) if is_unread(event) else _words(said, event)) or ", ".join(
+            called(name, kind) for _, _, kind, name, _ in files
+        )
         return (seq, event.sender, told[:EXCERPT])
 
 
@@ -295,6 +330,8 @@ def _words(said: Said, event: Message) -> str:
             return event.text or f"{event.by} put {event.sender} out"
         case Kind.LEAVE:
             return f"{event.sender} left"
+        case Kind.TOPIC if seals.encrypts(event):
+            return f"{event.sender} encrypts what is said here from end to end; that stays so"
         case Kind.TOPIC:
             return f"{event.sender} changes what it is about: {event.text or ''}"
         case Kind.FILE if said.retracted is None and said.edited is None:

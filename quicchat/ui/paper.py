@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 
 from quicchat.ui.visible import columns
@@ -34,6 +34,9 @@ class Plain:
     def note(self, line: str) -> None:
         """Anything else."""
         self._print(self._err, line)
+
+    def picture(self, rows: Sequence[str]) -> None:
+        """Nothing is drawn: whoever has this read to him hears the digits that stand beside it."""
 
     def entered(self) -> None:
         """A line was typed and ended."""

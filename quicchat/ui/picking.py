@@ -14,8 +14,8 @@ from quicchat.client.files.archive import SUFFIX
 from quicchat.errors import Code, Refused
 from quicchat.ui.desk import Desk
 from quicchat.ui.figures import size_of
+from quicchat.ui.slots import room_name, user_name
 from quicchat.ui.visible import visible
-from quicchat.ui.words import room_name, user_name
 from quicchat.values import dataclass
 from quicchat.wire.chapters.files import Mode
 from quicchat.wire.chapters.messages import DIRECTORY

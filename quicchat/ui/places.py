@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from quicchat.ui.desk import Desk
 from quicchat.ui.outcomes import Done, Gone, Here, Members, Outcome, Receipts, Rooms, Unread
-from quicchat.ui.words import RANKS, Call
+from quicchat.ui.slots import RANKS
+from quicchat.ui.words import Call
 from quicchat.wire.chapters.rooms import Rank
 from quicchat.wire.names import GENERAL
 
@@ -16,15 +17,15 @@ async def join(desk: Desk, call: Call) -> Outcome:
     view = desk.chat.state.rooms.get(room)
     if room == GENERAL or view is not None:
         desk.room = room
-        return Here(room, view.topic if view is not None else "")
+        return Here(room, view.topic if view is not None else "", None, desk.encryption(room))
     state = await desk.chat.join(room, secret=call.get("secret"))
     desk.room = room
-    return Here(room, state.topic or "", state.members)
+    return Here(room, state.topic or "", state.members, desk.encryption(room))
 
 
 async def query(desk: Desk, call: Call) -> Outcome:
     desk.room = desk.log(f"@{call['user']}")
-    return Here(desk.room)
+    return Here(desk.room, encryption=await desk.look(desk.room))
 
 
 async def create(desk: Desk, call: Call) -> Outcome:

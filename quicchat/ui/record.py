@@ -11,14 +11,16 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from quicchat.client.events import Line, Reset
+from quicchat.client.events import KeyNews, Line, Reset
 from quicchat.client.state import State
+from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
 from quicchat.ui.notices import Notice
 from quicchat.ui.outcomes import (
     Denied,
     Devices,
     Done,
     Echoed,
+    Encrypted,
     Entered,
     Files,
     Found,
@@ -35,6 +37,7 @@ from quicchat.ui.outcomes import (
     Past,
     People,
     Reached,
+    Readable,
     Receipts,
     Rooms,
     Rtt,
@@ -48,8 +51,9 @@ from quicchat.ui.outcomes import (
     Unsent,
     Waiting,
 )
+from quicchat.ui.seals import is_unread, seal_of
 from quicchat.ui.words import Asks, Choice, Command, Unclear
-from quicchat.wire.chapters.messages import ReceiptEvent
+from quicchat.wire.chapters.messages import Kind, ReceiptEvent
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Tick, Typing
 from quicchat.wire.chapters.rooms import Invite, RoomState
 from quicchat.wire.chapters.session import Bye, Goaway
@@ -59,7 +63,7 @@ if TYPE_CHECKING:
 
 _MESSAGE: Final = (
     *("room", "epoch", "seq", "cid", "from", "kind", "text", "sent", "stored", "received"),
-    *("topic", "reply", "refs", "mentions", "expires", "by", "rank", "files"),
+    *("topic", "reply", "refs", "mentions", "expires", "by", "rank", "files", "seal", "policy"),
 )
 _TRANSFER: Final = (
     *("number", "name", "direction", "mode", "state", "room", "size", "done", "resumed", "rate", "eta", "rates"),
@@ -80,15 +84,22 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "invite": ("room", "user"),
     "reset": ("room",),
     "line": ("state", "retry_in", "reason", "early"),
-    "here": ("room", "topic", "members"),
+    "here": ("room", "topic", "members", "encryption"),
     "left": ("room", "now"),
+    "encrypted": ("room",),
     "rooms": ("rooms",),
     "members": ("room", "members"),
     "history": ("room", "messages"),
+    "readable": ("room", "messages"),
     "found": ("words", "messages"),
     "unread": ("rooms",),
     "receipts": ("room", "people", "count"),
-    "sessions": ("sessions",),
+    "sessions": ("sessions", "devices"),
+    "keys": ("user", "trust", "identity", "devices"),
+    "key": ("kind", "user", "text"),
+    "numbers": ("user", "digits"),
+    "approvals": ("devices",),
+    "recovery": ("code",),
     "files": ("room", "files"),
     "transfer": _TRANSFER,
     "transfers": ("transfers",),
@@ -145,6 +156,8 @@ _Row = tuple[str, tuple[Any, ...]]
 def _event(item: object) -> _Row | None:
     """What others did."""
     match item:
+        case Heard() if item.message.kind is Kind.KEY:
+            return None
         case Heard():
             return "message", (*_message(item), item.own, item.late)
         case Presence():
@@ -165,7 +178,9 @@ def _event(item: object) -> _Row | None:
         case Invite():
             return "invite", (item.room, item.user)
         case RoomState():
-            return "here", (item.room, item.topic, item.members)
+            return "here", (item.room, item.topic, item.members, None)
+        case KeyNews():
+            return "key", (item.kind, item.user, item.text)
         case Bye() | Goaway():
             return "notice", (item.reason or "the server says goodbye", None, 1)
     return None
@@ -184,11 +199,15 @@ def _result(item: object) -> _Row | None:
         case Done():
             return "done", (item.command, dict(item.facts))
         case Here():
-            return "here", (item.room, item.topic or None, item.members)
+            return "here", (item.room, item.topic or None, item.members, item.encryption[0])
         case Gone():
             return "left", (item.room, item.now)
         case Past():
             return "history", (item.room, _messages(item.events))
+        case Encrypted(room):
+            return "encrypted", (room,)
+        case Readable():
+            return "readable", (item.room, _messages(item.events))
         case Found():
             return "found", (item.words, _messages(item.events))
         case Echoed(text):
@@ -216,13 +235,34 @@ def _listed(item: object) -> _Row | None:
             return "receipts", (item.room, _rows(item.rows, "user", "delivered", "read", "at"), item.count)
         case Devices():
             devices = [(session, device.hex(), *rest) for session, device, *rest in item.rows]
-            return "sessions", (_rows(devices, "session", "device", "name", "address", "since", "own"),)
+            sessions = _rows(devices, "session", "device", "name", "address", "since", "own")
+            return "sessions", (sessions, _keyed(item.keyed) or None)
         case Status():
             where = (item.user, item.place, item.version, item.session)
             return "status", (*where, None if item.rtt is None else round(item.rtt * 1000, 3), item.outbox)
         case Help():
             return "help", ([_command(each) for each in item.commands],)
+    return _of_keys(item)
+
+
+def _of_keys(item: object) -> _Row | None:
+    """What a command told of keys; what a picture shows is in its digits."""
+    match item:
+        case Keyed():
+            identity = None if item.identity is None else item.identity.hex()
+            return "keys", (item.user, item.trust, identity, _keyed(item.devices))
+        case Numbers():
+            return "numbers", (item.user, item.digits)
+        case Approvals():
+            return "approvals", (_rows([(mark.hex(), name) for mark, name in item.rows], "fingerprint", "name"),)
+        case Recovery(code):
+            return "recovery", (code,)
     return None
+
+
+def _keyed(rows: Iterable[Device]) -> list[dict[str, Any]]:
+    named = [(mark.hex(), name, what, flaw or None) for mark, name, what, flaw in rows]
+    return _rows(named, "fingerprint", "name", "state", "flaw")
 
 
 def _carried(item: object) -> _Row | None:
@@ -266,7 +306,7 @@ def _rows(rows: Iterable[Sequence[Any]], *names: str) -> list[dict[str, Any]]:
 
 
 def _messages(events: Iterable[Heard]) -> list[dict[str, Any]]:
-    return _rows(map(_message, events), *_MESSAGE)
+    return _rows((_message(each) for each in events if each.message.kind is not Kind.KEY), *_MESSAGE)
 
 
 def _fact(item: object) -> _Row | None:
@@ -306,12 +346,14 @@ def _fact(item: object) -> _Row | None:
 def _message(heard: Heard) -> tuple[Any, ...]:
     message = heard.message
     where = (message.room, message.epoch, message.seq, message.cid.hex())
-    what = (message.sender, message.kind.name.lower(), message.text)
+    what = (message.sender, message.kind.name.lower(), message.text if not is_unread(message) else None)
     about = (message.topic, message.reply, message.refs, message.mentions, message.expires, message.by)
     rank = None if message.rank is None else message.rank.name.lower()
     files = [(file.hex(), *rest) for file, *rest in message.attachments or ()]
     attached = _rows(files, "file", "size", "media_type", "name", "modified") or None
-    return (*where, *what, message.sent, message.ts, heard.received, *about, rank, attached)
+    seal = seal_of(message)
+    told = (rank, attached, None if seal is None else seal.name.lower(), message.policy)
+    return (*where, *what, message.sent, message.ts, heard.received, *about, *told)
 
 
 def _command(each: Command) -> dict[str, Any]:

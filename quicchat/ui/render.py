@@ -3,52 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
 from quicchat.client import events
-from quicchat.client.events import Line, Progress, Reset
+from quicchat.client.events import KeyNews, Line, Progress, Reset, Unsealed
 from quicchat.client.state import State
 from quicchat.ui import manifest, tables
-from quicchat.ui.help import commands
+from quicchat.ui.identities import Numbers
 from quicchat.ui.outcomes import (
     Denied,
-    Devices,
     Done,
     Echoed,
+    Encrypted,
     Entered,
-    Files,
     Found,
     Freight,
     Gone,
     Heard,
-    Help,
     Here,
     Hints,
     Late,
     Lost,
-    Members,
     Menu,
     Note,
     NotResponding,
     Past,
-    People,
     Reached,
-    Receipts,
-    Rooms,
+    Readable,
     Rtt,
     Sent,
     Shown,
-    Status,
     Transfers,
     Unfinished,
     Unpacked,
-    Unread,
     Unsent,
     Waiting,
 )
 from quicchat.ui.picking import place_of
+from quicchat.ui.seals import encrypts, told, worded
 from quicchat.ui.styles import HINTS, NOT_RESPONDING, STYLES
 from quicchat.ui.tables import SHOWS
 from quicchat.ui.visible import visible
@@ -62,7 +56,7 @@ from quicchat.wire.names import ANNOUNCEMENTS, GENERAL, PARROT, Room, User, part
 _SPEECH: Final = {Kind.TEXT: "text", Kind.EMOTE: "emote", Kind.CODE: "text", Kind.FILE: "text"}
 #: Kinds that are about another message, or about the room, and the templates that tell them.
 _ABOUT: Final = {Kind.EDIT: "edit", Kind.RETRACT: "retract", Kind.REACT: "react", Kind.PIN: "pin"}
-_FACTS: Final = {Kind.TOPIC: "topic", Kind.ROLE: "fact", Kind.KEY: "fact"}
+_FACTS: Final = {Kind.TOPIC: "topic", Kind.ROLE: "fact"}
 #: Stands for what somebody said and took back before it was fetched.
 _TAKEN_BACK: Final = "(taken back)"
 #: Stands for a time that nobody told, or that no calendar has.
@@ -77,6 +71,9 @@ class Paper(Protocol):
 
     def note(self, line: str) -> None:
         """Anything else."""
+
+    def picture(self, rows: Sequence[str]) -> None:
+        """Half blocks that are light on dark, where they can be drawn so; else nothing."""
 
 
 class Text:
@@ -95,6 +92,11 @@ class Text:
         match item:
             case Heard():
                 self._heard(item)
+            case Encrypted(room):
+                self._note("encrypted", room=place_of(room, self._user))
+            case Readable(_, events):
+                for each in events:
+                    self._opened(each)
             case Presence() | PresenceSnapshot() | Bye() | Goaway() | Invite() | Reset() | Late():
                 self._happened(item, state)
             case Sent():
@@ -106,11 +108,15 @@ class Text:
             case NotResponding() | Hints():
                 for line in NOT_RESPONDING if isinstance(item, NotResponding) else HINTS[self._style]:
                     self._paper.note(line)
+                if isinstance(item, Hints) and item.keyed:
+                    self._note("hint.keys")
+            case KeyNews():
+                self._note(f"keys.{item.kind}" if f"keys.{item.kind}" in self._templates else "note", text=item.text)
             case Freight() | Transfers() | Unpacked() | Unfinished():
                 self._carried(item)
             case Line(state="moved"):
                 self._note("moved")
-            case Line() | Progress() | Typing() | Tick() | ReceiptEvent() | RoomState():
+            case Line() | Progress() | Typing() | Tick() | ReceiptEvent() | RoomState() | Unsealed():
                 """For scripts, or told by the front end in other words."""
             case _:
                 self._result(item)
@@ -127,8 +133,12 @@ class Text:
                 self._note("put.out.why" if message.text else "put.out", **values)
             case Kind.LEAVE:
                 self._note("left", **values)
-            case Kind.TOPIC | Kind.ROLE | Kind.KEY:
+            case Kind.TOPIC if encrypts(message):
+                self._note("secured", **values)
+            case Kind.TOPIC | Kind.ROLE:
                 self._note(_FACTS[message.kind], **values)
+            case Kind.KEY:
+                """Keys of sessions are for programs."""
             case _ if not heard.own:
                 self._said(heard, values)
 
@@ -150,9 +160,20 @@ class Text:
             self._paper.show(template.format_map(values))
             return
         # Each line behind a mark of its own, so that none of them can pass for another's words.
-        self._paper.show(template.format_map(values | {"text": ""}).rstrip())
+        self._paper.show(template.format_map(values | {"text": told(message)}).rstrip())
         for line in (message.text or "").split("\n"):
             self._paper.show(self._templates["code.line"].format(text=visible(line)))
+
+    def _opened(self, heard: Heard) -> None:
+        """What was told here without its words has them now; of when it was said not every style tells."""
+        if heard.received is None or heard.own or heard.message.kind not in POSTABLE:
+            return
+        message = heard.message
+        values = self._values(message)
+        template = self._templates.get(f"text.{_place(message.room)}", "")
+        if "{time}" not in template:
+            values["text"] = f"({values['time']}) {values['text']}"
+        self._said(replace(heard, late=False), values)
 
     def _happened(self, event: object, state: State) -> None:
         match event:
@@ -184,6 +205,8 @@ class Text:
         name = _place(posted.room)
         if sent.user is not None and posted.recipient is Recipient.OFFLINE:
             name = "offline"
+        elif name == "direct" and sent.sealed:
+            name = "sealed"
         name = f"stored.{'room' if name == 'general' else name}"
         self._note(name, user=sent.user or posted.room, stored=self._time(posted.ts))
         if sent.answers is not None:
@@ -192,7 +215,9 @@ class Text:
     def _reached(self, item: Reached) -> None:
         """How far a direct message has come; of a room's it would be a line for each member."""
         progress = item.progress
-        if progress.state is events.Sent.FAILED and not item.waited:
+        if item.held:
+            self._note("held", room=place_of(progress.room, self._user), reason=progress.reason or "")
+        elif progress.state is events.Sent.FAILED and not item.waited:
             self._note("failed", room=progress.room, reason=progress.reason or "refused")
         elif item.user is not None:
             name = "reached.offline" if item.offline else "reached"
@@ -202,8 +227,10 @@ class Text:
         match item:
             case Here(room=room) if room.startswith("@"):
                 self._note("here.direct", user=place_of(room, self._user).removeprefix("@"))
+                self._kept(item)
             case Here():
                 self._note("here.topic" if item.topic else "here", room=item.room, topic=item.topic)
+                self._kept(item)
             case Gone():
                 self._note("gone", room=item.room, now=item.now)
             case Shown(show):
@@ -223,30 +250,22 @@ class Text:
             case _:
                 self._listed(item)
 
+    def _kept(self, here: Here) -> None:
+        """What protects what is said there, where that is more than the connection."""
+        state, why = here.encryption
+        if state != "plain":
+            self._note(f"here.{state}", room=place_of(here.room, self._user), reason=why)
+
     def _listed(self, item: object) -> None:
-        match item:
-            case Rooms():
-                self._lines(tables.rooms(item))
-            case Members():
-                self._lines(tables.members(item))
-            case People():
-                self._lines(tables.people(item.people))
-            case Unread():
-                self._lines(tables.unread(item))
-            case Receipts():
-                self._lines(tables.receipts(item, self._time))
-            case Devices():
-                self._lines(tables.devices(item, self._time))
-            case Files():
-                self._lines(tables.files(item, self._times))
-            case Status():
-                self._lines(tables.status(item))
-            case Help():
-                self._lines(commands(item))
+        lines = tables.listed(item, self._time, self._times)
+        if lines is not None:
+            self._lines(lines)
+        if isinstance(item, Numbers):
+            self._paper.picture(item.picture)
 
     def _past(self, heard: Heard) -> str:
         message = heard.message
-        values = self._values(message) | {"text": visible(_told(message))}
+        values = self._values(message) | {"text": visible(_past(message))}
         times = {"sent": message.sent, "stored": message.ts, "received": heard.received}
         values |= {name: self._time(at) for name, at in times.items()}
         return self._templates["past"].format_map(values)
@@ -321,12 +340,12 @@ class Text:
             "seq": str(message.seq),
             "user": message.sender,
             "peer": others[0] if others else message.sender,
-            "text": message.text or (_TAKEN_BACK if message.kind in POSTABLE - {Kind.RETRACT} else ""),
+            "text": worded(message) or (_TAKEN_BACK if message.kind in POSTABLE - {Kind.RETRACT} else ""),
             "time": self._time(message.ts),
             "by": message.by or "",
             "ref": str(message.refs[0]) if message.refs else "?",
             "re": self._templates["re"].format(ref=message.reply) if message.reply is not None else "",
-            "files": manifest.attached(message),
+            "files": " ".join(filter(None, (told(message), manifest.attached(message)))),
             "get": manifest.how_to_get(message, self._user),
         }
         return {name: visible(value) for name, value in values.items()}
@@ -341,10 +360,10 @@ class Text:
             return _NO_TIME
 
 
-def _told(message: Message) -> str:
+def _past(message: Message) -> str:
     """An event in a list of those of a log: what it is about, where it is about another, and its text."""
     about = f"({message.kind.name.lower()} of #{message.refs[0]})" if message.refs else ""
-    said = message.text or (_TAKEN_BACK if message.kind in SAID else "")
+    said = worded(message) or (_TAKEN_BACK if message.kind in SAID else "")
     return " ".join(filter(None, (about, said))) or f"({message.kind.name.lower()})"
 
 

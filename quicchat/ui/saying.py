@@ -14,7 +14,7 @@ from quicchat.client.memory import Entry
 from quicchat.errors import UsageError
 from quicchat.ui.errands import STREAM, Errand, addressee
 from quicchat.ui.outcomes import Sent
-from quicchat.ui.words import TEXT_BYTES, place_of
+from quicchat.ui.slots import TEXT_BYTES, place_of
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind, Posted
 

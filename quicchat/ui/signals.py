@@ -16,7 +16,7 @@ from quicchat.ui.alarm import Alarm
 from quicchat.ui.desk import Desk
 from quicchat.ui.face import Face
 from quicchat.ui.notices import EVERY, Notices, announced, is_for, level, said, silent_until, waiting
-from quicchat.ui.outcomes import Heard
+from quicchat.ui.outcomes import Heard, Readable
 from quicchat.wire.chapters.rooms import Invite
 
 
@@ -63,6 +63,12 @@ class Signals:
 
     def _judge(self, item: object, state: State, desk: Desk) -> None:
         preferences = desk.chat.preferences
+        if isinstance(item, Readable):
+            # Whoever it names could not be told before.
+            for each in item.events:
+                if each.received is not None:
+                    self._judge(each, state, desk)
+            return
         if isinstance(item, Invite) and item.user in desk.chat.account.ignored:
             return
         notice = announced(item, state, preferences, self._usual)

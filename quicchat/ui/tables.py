@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from quicchat.client.state import Person
 from quicchat.ui.figures import rate_of, share_of, size_of, span_of
+from quicchat.ui.help import commands
+from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
 from quicchat.ui.manifest import called
-from quicchat.ui.outcomes import Devices, Files, Members, Menu, Receipts, Rooms, Status, Transfers, Unread
+from quicchat.ui.outcomes import (
+    Devices,
+    Files,
+    Help,
+    Members,
+    Menu,
+    People,
+    Receipts,
+    Rooms,
+    Status,
+    Transfers,
+    Unread,
+)
 from quicchat.ui.visible import visible
 from quicchat.wire.chapters.files import Standing
 from quicchat.wire.chapters.presence import Show
@@ -23,6 +37,43 @@ SHARED: Final = "shared"
 _WIDEST: Final = 48
 #: Tells a time (Unix ms, None where nobody told it).
 Clock = Callable[[int | None], str]
+
+
+def listed(item: object, clock: Clock, times: str) -> Iterator[str] | None:
+    """The lines of what a command listed, with `times` as strftime has it; None where it is nothing of the kind."""
+    match item:
+        case Rooms():
+            return rooms(item)
+        case Members():
+            return members(item)
+        case People():
+            return people(item.people)
+        case Unread():
+            return unread(item)
+        case Receipts():
+            return receipts(item, clock)
+        case Devices():
+            return devices(item, clock)
+        case Files():
+            return files(item, times)
+        case Status():
+            return status(item)
+        case Help():
+            return commands(item)
+    return _of_keys(item)
+
+
+def _of_keys(item: object) -> Iterator[str] | None:
+    match item:
+        case Keyed():
+            return keyed(item)
+        case Numbers():
+            return numbers(item)
+        case Approvals():
+            return approvals(item)
+        case Recovery():
+            return recovery(item)
+    return None
 
 
 def rooms(item: Rooms) -> Iterator[str]:
@@ -60,6 +111,9 @@ def devices(item: Devices, clock: Clock) -> Iterator[str]:
     for session, _, name, address, at, own in item.rows:
         where = f"session {session} from {address} since {clock(at)}" if session else f"away since {clock(at)}"
         yield f"{'*' if own else ' '} {name or 'a device'}: {where}"
+    if item.keyed:
+        yield "With keys for what is encrypted:"
+        yield from keyed_devices(item.keyed)
 
 
 def files(item: Files, times: str) -> Iterator[str]:
@@ -108,3 +162,71 @@ def plain_words(menu: Menu) -> Iterator[str]:
     for each in menu.commands:
         needed = f" {each.arguments}" if each.arguments.startswith("<") else ""
         yield from (f"{word}{needed}" for word in each.classic)
+
+
+#: How far somebody is trusted, in words: the user, and what can be done.
+_TRUSTS: Final = {
+    "own": "{user}: your own keys",
+    "verified": "{user}: verified",
+    "first_use": "{user}: not verified; /verify {user} compares numbers with him",
+    "changed": "{user}: another identity than before; /verify {user} makes sure that it is his, /accept {user} goes on",
+    "blocked": "{user}: another identity than the verified one; nothing is sent until /verify {user} or /accept {user}",
+    "unknown": "{user}: no keys are known",
+}
+_DEVICES: Final = {
+    "this": "this device",
+    "outside": "this device, not let in yet: /restore, or /approve it on another one",
+    "listed": "",
+    "unusable": "",
+    "waits": "waits to be let in: /approve {name}",
+}
+#: Groups of a safety number, and of a recovery code, in a line.
+_IN_A_LINE: Final = 4
+
+
+def keyed(item: Keyed) -> Iterator[str]:
+    yield _TRUSTS[item.trust].format(user=item.user)
+    if item.identity is not None:
+        yield f"  identity {grouped(item.identity)}"
+    yield from keyed_devices(item.devices)
+
+
+def keyed_devices(rows: Iterable[Device]) -> Iterator[str]:
+    for mark, name, what, flaw in rows:
+        about = flaw or _DEVICES[what].format(name=name or short(mark))
+        sign = "*" if what in ("this", "outside") else " "
+        yield f"{sign} {name or 'a device'}: {grouped(mark)}" + (f"  ({about})" if about else "")
+
+
+def numbers(item: Numbers) -> Iterator[str]:
+    yield f"The safety number of you and {item.user}:"
+    yield from _in_lines(item.digits)
+    yield f"{item.user} types /verify {item.own}. Read the numbers to each other, face to face or on the phone."
+    yield f"Where all of them are the same, type /verify {item.user} yes; else somebody sits between you: do not."
+
+
+def approvals(item: Approvals) -> Iterator[str]:
+    for fingerprint, name in item.rows:
+        yield f"{name or 'a device'}: {grouped(fingerprint)}  (/approve {name or short(fingerprint)})"
+
+
+def recovery(item: Recovery) -> Iterator[str]:
+    yield "Your recovery code; write it down on paper, and keep it where nobody finds it:"
+    yield from _in_lines(item.code)
+    yield "On a new device /restore asks for it. Whoever has it and your password reads all that you can read."
+
+
+def grouped(fingerprint: bytes) -> str:
+    """A fingerprint as people compare it."""
+    return fingerprint.hex(" ", 2).upper()
+
+
+def short(fingerprint: bytes) -> str:
+    """As much of a fingerprint as names a device: its key id (RFC 4880 section 12.2)."""
+    return fingerprint[-8:].hex().upper()
+
+
+def _in_lines(digits: str) -> Iterator[str]:
+    groups = digits.split()
+    for at in range(0, len(groups), _IN_A_LINE):
+        yield f"  {'  '.join(groups[at : at + _IN_A_LINE])}"

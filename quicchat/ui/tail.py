@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final, Self
 
 from quicchat.errors import Code, LinkLost, Refused, UsageError
 from quicchat.ui.errands import Errand, addressee
-from quicchat.ui.outcomes import Heard
+from quicchat.ui.outcomes import Heard, Readable
+from quicchat.ui.seals import is_unread, seen, shown
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import PAGE, Message, Window
 
@@ -39,6 +40,8 @@ class Tail:
     folder: Path = field(default_factory=Path)
     #: How far each room is printed: [epoch, seq].
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: What was printed without its words.
+    _unread: set[tuple[str, int, int]] = field(default_factory=set)
 
     @classmethod
     def of(cls, room: str, count: str, *, follow: bool) -> Self:
@@ -53,24 +56,33 @@ class Tail:
     async def run(self, errand: Errand) -> None:
         heard = errand.follow() if self.follow else None
         for past in await self._past(errand):
-            errand.outlet.tell(Heard(past, None))
+            self._print(errand, past)
         if heard is None:
             return
         with _readers(heard):
             while (event := await heard.get()) is not None:
-                if self._is_news(event, errand):
-                    received = time.time_ns() // 1_000_000  # noqa: TID251 - when it came here is a fact of this machine
-                    errand.outlet.tell(Heard(event, received))
+                received = time.time_ns() // 1_000_000  # noqa: TID251 - when it came here is a fact of this machine
+                if isinstance(event, Readable):
+                    known = [each for each in event.events if _whose(each.message) in self._unread]
+                    errand.outlet.tell(replace(event, events=[replace(each, received=received) for each in known]))
+                    self._unread -= {_whose(each.message) for each in known}
+                elif self._is_news(event, errand):
+                    self._print(errand, event, received)
         raise errand.desk.chat.lost or LinkLost(Code.NO_ERROR)
 
     def close(self) -> None:
         """All that came is printed."""
 
+    def _print(self, errand: Errand, event: Message, received: int | None = None) -> None:
+        if is_unread(event):
+            self._unread.add(_whose(event))
+        errand.outlet.tell(Heard(seen(event), received))
+
     async def _past(self, errand: Errand) -> list[Message]:
         """The last events, in each room in the order of its log."""
         state = errand.desk.chat.state
         rooms = sorted(state.rooms) if self.room is None else [errand.desk.log(self.room)]
-        logs = [await self._latest(errand, room) for room in rooms]
+        logs = [shown(await self._latest(errand, room)) for room in rooms]
         found = list(heapq.merge(*logs, key=lambda event: event.ts))
         return [await errand.desk.chat.whole(event) for event in (found[-self.count :] if self.count else ())]
 
@@ -79,7 +91,7 @@ class Tail:
         found: Sequence[Message] = ()
         # Where nothing is wanted, the last place is.
         wanted = max(1, self.count)
-        while len(found) < wanted:
+        while len(shown(found)) < wanted:
             try:
                 page = await errand.asked(lambda: self._page(errand, room, found, wanted))  # noqa: B023 - awaited here
             except Refused as refusal:
@@ -94,7 +106,7 @@ class Tail:
         return list(found)
 
     async def _page(self, errand: Errand, room: str, found: Sequence[Message], wanted: int) -> Sequence[Message]:
-        limit = min(PAGE, wanted - len(found))
+        limit = min(PAGE, wanted - len(shown(found)))
         if not found:
             return await errand.desk.chat.history(room, limit=limit)
         if found[0].seq <= 1:
@@ -114,8 +126,12 @@ def _place(event: Message) -> tuple[int, int]:
     return event.epoch or 0, event.seq
 
 
+def _whose(event: Message) -> tuple[str, int, int]:
+    return event.room, *_place(event)
+
+
 @contextmanager
-def _readers(heard: asyncio.Queue[Message | None]) -> Iterator[None]:
+def _readers(heard: asyncio.Queue[Message | Readable | None]) -> Iterator[None]:
     """Nothing more is heard once nobody reads the pipe that it is printed to. Raises BrokenPipeError at the end."""
     gone = False
 

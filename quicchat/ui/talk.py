@@ -8,7 +8,9 @@ from typing import Any, Final
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
 from quicchat.ui.desk import Desk
 from quicchat.ui.outcomes import Done, Echoed, Found, Outcome, Past, Sent
-from quicchat.ui.words import Call, Span
+from quicchat.ui.seals import shown
+from quicchat.ui.slots import Span
+from quicchat.ui.words import Call
 from quicchat.wire.chapters.messages import Kind, Window
 from quicchat.wire.names import ANNOUNCEMENTS
 
@@ -60,7 +62,7 @@ async def _post(desk: Desk, room: str, call: Call, **how: Any) -> Sent:
     posted = await say(to, call["text"], cid=call.cid, **how)
     # It is the last that was said there, whether or not it has come back yet.
     desk.recent.said(posted.room, posted.seq, desk.chat.state.user)
-    return Sent(posted, user)
+    return Sent(posted, user, sealed=desk.encryption(room)[0] == "encrypted")
 
 
 async def edit(desk: Desk, call: Call) -> Outcome:
@@ -113,16 +115,12 @@ async def history(desk: Desk, call: Call) -> Outcome:
         if span.window not in (Window.LATEST, Window.BEFORE):
             raise
         events = await desk.chat.past(room, span.anchor, limit)
-    return Past(room, desk.heard(events))
+    return Past(room, desk.heard(shown(events)))
 
 
 async def search(desk: Desk, call: Call) -> Outcome:
     words = call["words"]
-    try:
-        events = await desk.chat.search(words, limit=_EVENTS)
-    except (LinkLost, LocalProtocolError):
-        events = await desk.chat.search_here(words, limit=_EVENTS)
-    return Found(words, desk.heard(events))
+    return Found(words, desk.heard(await desk.search(words, None, _EVENTS)))
 
 
 async def echo(desk: Desk, call: Call) -> Outcome:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from quicchat.ui.words import user_name
+from quicchat.ui.slots import user_name
 
 _FILE: Final = "users.json"
 

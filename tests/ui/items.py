@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quicchat.client.events import Line, Progress, Reset
+from quicchat.client.events import KeyNews, Line, Progress, Reset, Unsealed
 from quicchat.client.events import Sent as Reach
 from quicchat.client.files.api import Listed
+from quicchat.client.seal import Seal, opened
 from quicchat.client.state import Person, State
 from quicchat.errors import Code
 from quicchat.ui.commands import COMMANDS
+from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
 from quicchat.ui.outcomes import (
     Denied,
     Devices,
     Done,
     Echoed,
+    Encrypted,
     Entered,
     Files,
     Found,
@@ -35,6 +39,7 @@ from quicchat.ui.outcomes import (
     People,
     Quit,
     Reached,
+    Readable,
     Receipts,
     Rooms,
     Rtt,
@@ -49,12 +54,13 @@ from quicchat.ui.outcomes import (
     Waiting,
 )
 from quicchat.ui.render import Text
+from quicchat.ui.seals import seen
 from quicchat.ui.styles import STYLES
 from quicchat.ui.words import Asks, Call, Choice, Style, Unclear
 from quicchat.wire.chapters.files import Standing
 from quicchat.wire.chapters.messages import Kind, Message, Posted, ReceiptEvent, Recipient
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot, Show, Tick, Typing
-from quicchat.wire.chapters.rooms import Invite, Rank, RoomState
+from quicchat.wire.chapters.rooms import ENCRYPTED, Invite, Rank, RoomState
 from quicchat.wire.chapters.session import Bye, Goaway
 from quicchat.wire.names import ANNOUNCEMENTS, GENERAL
 
@@ -70,6 +76,7 @@ class Sheet:
 
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
 
     def show(self, line: str) -> None:
         self.out.append(line)
@@ -77,10 +84,18 @@ class Sheet:
     def note(self, line: str) -> None:
         self.err.append(line)
 
+    def picture(self, rows: Sequence[str]) -> None:
+        self.drawn += rows
+
 
 def message(text: str = "hi", room: str = GENERAL, sender: str = "bob", **facts: Any) -> Message:
     usual: dict[str, Any] = {"epoch": 1, "seq": 5, "cid": b"\x01" * 16, "kind": Kind.TEXT, "ts": STORED}
     return Message(room=room, sender=sender, text=text, **(usual | facts))
+
+
+def sealed(text: str = "hi", seal: Seal = Seal.PINNED, *args: Any, **facts: Any) -> Heard:
+    """A message of an encrypted conversation, as the faces get it."""
+    return Heard(seen(opened(message(text, *args, **facts), seal)), STORED + 2000)
 
 
 def heard(*args: Any, own: bool = False, late: bool = False, **facts: Any) -> Heard:
@@ -133,6 +148,17 @@ def posted(room: str = GENERAL, **facts: Any) -> Posted:
     return Posted(room=room, cid=b"c" * 16, seq=9, ts=STORED, epoch=1, **facts)
 
 
+_TRUSTS = ("own", "verified", "first_use", "changed", "blocked")
+
+
+def _keyed(text: str) -> list[Device]:
+    """A device of each kind."""
+    return [(b"d" * 20, text, what, flaw) for what in _STATES for flaw in ("", text)] + [(b"e" * 20, "", "waits", "")]
+
+
+_STATES = ("this", "outside", "listed", "unusable", "waits")
+
+
 def everything(text: str) -> list[object]:
     """One of everything that there is to tell, all texts in it by somebody else."""
     return [*_happened(text), *_sent(text), *_brought(text), *_fared(text)]
@@ -143,7 +169,12 @@ def _happened(text: str) -> list[object]:
     rooms = (GENERAL, "r1", "@alice,bob", ANNOUNCEMENTS)
     return [
         *(heard(text, room, kind=kind, refs=(3,), reply=2, by="x") for room in rooms for kind in Kind),
+        *(sealed(text, seal, room, kind=kind, refs=(3,)) for seal in Seal for room in rooms for kind in Kind),
+        *(KeyNews(kind, "bob", text) for kind in ("pinned", "changed", "waiting")),
+        Unsealed("r1", (5,)),
+        Readable("r1", [sealed(text, seal, "r1") for seal in Seal]),
         heard(text, "r1", late=True),
+        heard(text, "r1", kind=Kind.TOPIC, policy=ENCRYPTED),
         heard(text, own=True),
         heard("", "r1", kind=Kind.FILE, attachments=((b"f" * 32, 1_234_567, "image/jpeg", text, STORED),)),
         Late(),
@@ -168,9 +199,11 @@ def _sent(text: str) -> list[object]:
         Sent(posted("r1"), answers=(5, text)),
         Sent(posted(ANNOUNCEMENTS)),
         Sent(posted("@alice,bob", recipient=Recipient.ONLINE), "bob"),
+        Sent(posted("@alice,bob", recipient=Recipient.ONLINE), "bob", sealed=True),
         Sent(posted("@alice,bob", recipient=Recipient.OFFLINE, dup=True), "bob"),
         *(Reached(each, "bob", STORED, offline=offline) for each in PROGRESS for offline in (True, False)),
         Reached(Progress(b"c" * 16, "r1", None, Reach.FAILED, reason=text)),
+        Reached(Progress(b"c" * 16, "r1", None, Reach.QUEUED, reason=text), held=True),
     ]
 
 
@@ -179,7 +212,14 @@ def _brought(text: str) -> list[object]:
     return [
         Here("r1", text, 3),
         Here("r1"),
+        *(Here(room, text, 3, (state, text)) for room in ("r1", "@alice,bob") for state in ("encrypted", "held")),
+        *(Keyed("bob", trust, b"i" * 20, _keyed(text)) for trust in _TRUSTS),
+        Keyed("bob", "unknown", None, ()),
+        Numbers("alice", "bob", "12345 " * 12, ("\u2588\u2580", "\u2584 ")),
+        Approvals([(b"d" * 20, text), (b"e" * 20, "")]),
+        Recovery("1234 " * 9),
         Gone("r1", GENERAL),
+        *(Encrypted(room) for room in ("r1", "@alice,bob")),
         Rooms([("r1", 2, text, True)], "r1"),
         Members("r1", [("bob", True, Rank.OWNER), ("x", False, Rank.MEMBER)]),
         People({"bob": Person(show=Show.BUSY, status=text, address=text)}),
@@ -188,6 +228,7 @@ def _brought(text: str) -> list[object]:
         Unread([("r1", 3, 1)]),
         Receipts("r1", [("bob", 3, 2, STORED)], 5),
         Devices([(7, b"d" * 16, text, text, STORED, True), (0, b"e" * 16, "", "", STORED, False)]),
+        Devices([(7, b"d" * 16, text, text, STORED, True)], _keyed(text)),
         Files("r1", [listed(text), listed(text, sender="", seq=0, file=None, modified=0)]),
         Transfers([freight(text, step="begins"), freight(text, step="begins", direction="up")]),
         Transfers([freight(text, step="listed")]),
@@ -215,6 +256,7 @@ def _fared(text: str) -> list[object]:
         Choice(text, CALL, CALL),
         Menu(COMMANDS),
         Hints(),
+        Hints(keyed=True),
         NotResponding(),
         Denied(Code.FORBIDDEN, text, CALL),
         Unclear(text, text),

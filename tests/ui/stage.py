@@ -154,7 +154,7 @@ async def stage(
             await here.store.accounts.sign_up(PARROT, nobody, at=0)
 
         def start(calls: Sequence[Call] = (), memory: Memory | None = None, **settings: Any) -> Session:
-            config = ClientConfig(data=tmp_path, **settings)
+            config = ClientConfig(**{"data": tmp_path, **settings})
             kept = memory or PlainMemory()
             return Session(config, Contact(config, meet=meeting(known), remember=lambda user: kept), calls)
 

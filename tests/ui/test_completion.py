@@ -70,7 +70,13 @@ def offered(text: str, style: Style = "default", **facts: Any) -> list[str]:
         ("/passw", ["/password"]),
         # An alias is finished, and what else begins so can be seen.
         ("/qqq", ["/qqq "]),
-        ("/re", ["/re ", "/reply ", "/retract ", "/react ", "/receipts ", "/read ", "/resume ", "/reg", "/revoke "]),
+        (
+            "/re",
+            [
+                *("/re ", "/reply ", "/retract ", "/react ", "/receipts ", "/read ", "/resume ", "/remove-device "),
+                *("/recovery", "/restore", "/renew", "/reg", "/revoke "),
+            ],
+        ),
         # Where nothing begins so, what has these letters.
         ("/trnsf", ["/transfers"]),
         ("/xyzzy", []),
@@ -262,7 +268,8 @@ def test_a_candidate_makes_the_line_mean_what_was_offered(data: st.DataObject) -
         assert f"/{command.name}" in [line.rstrip() for line in offered(text)]
         return
     place = data.draw(st.sampled_from(known))
-    before = " ".join(NAMES.get(slot, "x") for slot in slots[:place])
+    known_by = NAMES | {"digits": "yes"}
+    before = " ".join(known_by.get(slot, "x") for slot in slots[:place])
     wanted = NAMES[slots[place]]
     typed = f"/{command.name} {before} " if before else f"/{command.name} "
     typed += ":ro" if slots[place] == "emoji" else wanted[: data.draw(st.integers(0, len(wanted)))]
@@ -271,7 +278,7 @@ def test_a_candidate_makes_the_line_mean_what_was_offered(data: st.DataObject) -
     for line in lines:
         if line.endswith("/"):
             continue  # a place, in which a name is still to come
-        rest = " ".join(NAMES.get(slot, "x") for slot in slots[place + 1 :])
+        rest = " ".join(known_by.get(slot, "x") for slot in slots[place + 1 :])
         parsed = here.words.parse(f"{line}{rest}" if rest else line)
         assert isinstance(parsed, Call | Asks), line
         assert isinstance(parsed, Call)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from quicchat.client.events import Progress
 from quicchat.client.events import Sent as Reach
+from quicchat.client.seal import Seal, opened
 from quicchat.client.state import State
 from quicchat.errors import Code, Refused
 from quicchat.ui.listener import PATIENCE, REMEMBERED, Listener
@@ -134,3 +136,12 @@ def test_what_is_remembered_is_bounded() -> None:
         one.message(message("x", seq=seq), 0.0)
     assert len(one.received) == REMEMBERED
     assert len(told) > REMEMBERED - 1000
+
+
+def test_who_claims_to_be_this_device_is_seen() -> None:
+    """[12.16-7]: what is forged in the name of this device is not taken for our own, which nobody is told of."""
+    one, told = listener()
+    mine = message("", ROOM, "alice", device=b"d" * 16)
+    one.message(opened(mine, Seal.FORGED), 0.0)
+    one.message(opened(replace(mine, seq=6), Seal.OWN), 0.0)
+    assert [each.own for each in told] == [False, True]

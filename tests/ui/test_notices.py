@@ -14,22 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quicchat.client.seal import Seal, opened
 from quicchat.client.state import RoomView, State
 from quicchat.config import ClientConfig
 from quicchat.ui.alarm import Alarm
 from quicchat.ui.desk import Desk
 from quicchat.ui.face import Face
 from quicchat.ui.notices import Notice, Notices, announced, level, silent_until, waiting
-from quicchat.ui.outcomes import Heard, Note
+from quicchat.ui.outcomes import Heard, Note, Readable
 from quicchat.ui.record import record
 from quicchat.ui.signals import Signals
+from quicchat.ui.slots import LEVELS, Level
 from quicchat.ui.visible import visible
-from quicchat.ui.words import LEVELS, Level
 from quicchat.wire.chapters.messages import SAID, Kind
 from quicchat.wire.chapters.rooms import Invite
 from quicchat.wire.names import ANNOUNCEMENTS
 from tests.server.house import play
-from tests.ui.items import NASTY, STATE, STORED, everything, heard
+from tests.ui.items import NASTY, STATE, STORED, everything, heard, message
 
 DIRECT = "@alice,bob"
 
@@ -290,3 +291,11 @@ def test_scripts_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """[12.10-1]: with --json a notice is an event: its line, its room and how many are in it."""
     found: Any = record(Notice("bob", "hi (and 2 more)", "r1", 3))
     assert found == {"event": "notice", "text": "bob: hi (and 2 more)", "room": "r1", "count": 3}
+
+
+def test_who_is_named_in_what_can_be_read_at_last_is_told() -> None:
+    """[12.10-1], [12.16-9]: once its words are known, and only of what came while he was here."""
+    named = message("hi @alice", "r1", mentions=("alice",))
+    sealed = [Heard(opened(named, Seal.PINNED), STORED), Heard(opened(named, Seal.PINNED), None)]
+    person = run([Readable("r1", sealed)], Person())
+    assert person.lines == ["bob in r1: hi @alice"]

@@ -16,14 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quicchat.__main__ import main
+from quicchat.client.seal import Seal, opened
 from quicchat.client.state import State, reduce
 from quicchat.errors import UsageError
 from quicchat.ui.jobs import Fetch
 from quicchat.ui.logs import logged
-from quicchat.ui.outcomes import Heard, Past
+from quicchat.ui.outcomes import Heard, Past, Readable
 from quicchat.ui.paper import Plain
 from quicchat.ui.record import Json
 from quicchat.ui.render import Text
+from quicchat.ui.seals import seen
 from quicchat.ui.styles import STYLES
 from quicchat.ui.visible import visible
 from quicchat.wire.chapters.messages import Message
@@ -57,6 +59,8 @@ def test_whatever_a_server_sends(pdu: Pdu, late: bool) -> None:
     items: list[object] = [pdu]
     if isinstance(pdu, Message):
         items = [Heard(pdu, 1, late=late), Heard(pdu, None, own=True), Past(pdu.room, [Heard(pdu, None)])]
+        sealed = [Heard(seen(opened(pdu, seal)), 1, late=late) for seal in Seal]
+        items += [*sealed, Past(pdu.room, sealed), Readable(pdu.room, sealed)]
     for item in items:
         found = printed(item, state)
         assert not _OBEYED.search(found)

@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 
 from quicchat.client.memory import PlainMemory
+from quicchat.client.seal import Seal, opened
 from quicchat.config import ClientConfig
 from quicchat.errors import UsageError
 from quicchat.transport.memory import MemoryLink
 from quicchat.ui.contact import Contact
 from quicchat.ui.errands import Errand, Job
 from quicchat.ui.lines import Lines
-from quicchat.ui.outcomes import Heard, Sent
+from quicchat.ui.outcomes import Heard, Readable, Sent
 from quicchat.ui.saying import Say
 from quicchat.ui.tail import Tail
-from quicchat.wire.chapters.messages import Kind, Recipient
+from quicchat.wire.chapters.messages import Kind, Message, Recipient
 from quicchat.wire.names import GENERAL
 from tests.server.house import World, play, texts, world
+from tests.ui.items import message
 from tests.ui.stage import ALICE, meeting
 
 
@@ -164,6 +166,46 @@ def test_tail_over_a_broken_connection(runs: Scene) -> None:
         await bob.post(GENERAL, "three")
         await runs.told.until("three")
         assert runs.told.texts == ["before", "one", "two", "three"]
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    runs(scenario)
+
+
+def test_tail_of_what_is_sealed(runs: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[12.16-7], [12.16-8], [12.16-9]: keys of sessions do not count; words that are not known are not printed, and
+    once, when they are.
+    """
+
+    async def scenario(here: World, runs: Runs) -> None:
+        bob = await here.enter("bob")
+        errand = runs.errand(Tail.of(GENERAL, "2", follow=True))
+        log: list[Message] = []
+        for seq in range(1, 30):
+            kind = Kind.TEXT if seq in (3, 4) else Kind.KEY
+            log.append(message(f"canary {seq}", GENERAL, seq=seq, epoch=0, kind=kind, cid=seq.to_bytes(16, "big")))
+
+        async def history(self: object, room: str, *, anchor: int | None = None, **how: Any) -> list[Message]:
+            page = [each for each in log if anchor is None or each.seq < anchor][-2:]
+            return [opened(each, Seal.WAITING) for each in page]
+
+        monkeypatch.setattr("quicchat.client.places.Places.history", history)
+        task = asyncio.get_running_loop().create_task(errand.run(ALICE))
+        await runs.told.until("")
+        await bob.post(GENERAL, "and so on")
+        await runs.told.until("and so on")
+        texts = [each.message.text or "" for each in runs.told.items if isinstance(each, Heard)]
+        assert texts[:2] == ["", ""]
+        assert "canary" not in "".join(texts)
+        assert errand._heard is not None
+        for _ in range(2):
+            known = [Heard(opened(each, Seal.PINNED), None) for each in log[2:6]]
+            errand._heard.put_nowait(Readable(GENERAL, known))
+        await bob.post(GENERAL, "the end")
+        await runs.told.until("the end")
+        told = [each.message.text for item in runs.told.items if isinstance(item, Readable) for each in item.events]
+        assert told == ["canary 3", "canary 4"]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

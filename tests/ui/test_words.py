@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quicchat.ui.commands import COMMANDS
-from quicchat.ui.words import TEXT_BYTES, Asks, Call, Command, Parsed, Span, Style, Unclear
+from quicchat.ui.slots import TEXT_BYTES, Span
+from quicchat.ui.words import Asks, Call, Command, Parsed, Style, Unclear
 from quicchat.wire.chapters.messages import Window
 from quicchat.wire.chapters.rooms import Rank
 from tests.ui.stage import vocabulary
@@ -22,9 +23,10 @@ TYPED = {"seq": "#12"}
 EXAMPLES |= {"past": "@bob 7 before #9", "reason": "good night", "status": "at lunch", "secret": "sesame"}
 EXAMPLES |= {"place": "@bob", "file": "a udp", "files": "~/a b.txt 'c d'", "number": "3"}
 EXAMPLES |= {"words": "blue moon*", "emoji": "+1", "onoff": "off", "rank": "moderator", "session": "7"}
+EXAMPLES |= {"digits": "yes", "device": "laptop", "code": "1234"}
 EXAMPLES |= {"where": "@bob", "level": "mentions", "span": "30m"}
 #: What is never typed on the line is asked for.
-HIDDEN = {"password"}
+HIDDEN = {"password", "restore"}
 
 
 def parse(line: str, style: Style = "default") -> Parsed | None:
@@ -149,7 +151,7 @@ def test_no_word_means_two_things() -> None:
         ("/back", "online"),
         ("/delete #3", "retract"),
         ("/unsend 3", "retract"),
-        ("/devices", "sessions"),
+        ("/devices", "devices"),
         ("/targets", "unread"),
         ("/mystic create group g", "newgroup"),
         ("/mystic leave group", "leave"),

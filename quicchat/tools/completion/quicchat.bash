@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/quicchat
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_quicchat_subparsers=(server client send tail get files fingerprint config scenario completion)
+_shtab_quicchat_subparsers=(server client send tail get files keys fingerprint config scenario completion)
 
 _shtab_quicchat_server_option_strings=(-h --help --config -l --listen -p --port --data --share --quota --quota-files --mode --welcome --signup --sessions --demo --no-demo --invite --announcer --operator --exclusive-groups --no-exclusive-groups --show-addresses --no-show-addresses --name --cert --key --log-format --log-level --iterations --ping-interval --idle-timeout --login-timeout --backlog --rate --burst --open-signup)
 _shtab_quicchat_client_option_strings=(-h --help --config --profile -s --host -p --port -u --user --password-file --invitation --data -e --execute --downloads --ui --theme --hint --json --no-json --notify --bell --no-bell --desktop --no-desktop --keep --style --time --versions --connect-timeout --wait --no-wait --on-server-loss --ca --fingerprint --accept-new-fingerprint --plain)
@@ -13,6 +13,7 @@ _shtab_quicchat_send_option_strings=(-h --help --config --profile -s --host -p -
 _shtab_quicchat_tail_option_strings=(-h --help --config --profile -s --host -p --port -u --user --password-file --invitation --data --json --no-json --time --versions --connect-timeout --wait --no-wait --ca --fingerprint --accept-new-fingerprint -n --lines --follow --no-follow)
 _shtab_quicchat_get_option_strings=(-h --help --config --profile -s --host -p --port -u --user --password-file --invitation --data --json --no-json --time --versions --connect-timeout --wait --no-wait --ca --fingerprint --accept-new-fingerprint -o --output --room --fast --no-repair)
 _shtab_quicchat_files_option_strings=(-h --help --config --profile -s --host -p --port -u --user --password-file --invitation --data --json --no-json --time --versions --connect-timeout --wait --no-wait --ca --fingerprint --accept-new-fingerprint)
+_shtab_quicchat_keys_option_strings=(-h --help --config --profile -s --host -p --port -u --user --password-file --invitation --data --json --no-json --time --versions --connect-timeout --wait --no-wait --ca --fingerprint --accept-new-fingerprint --secret --yes)
 _shtab_quicchat_fingerprint_option_strings=(-h --help --config --data --cert --key)
 _shtab_quicchat_config_option_strings=(-h --help --config --profile --json)
 _shtab_quicchat_scenario_option_strings=(-h --help --target --quic --processes --record)
@@ -49,6 +50,11 @@ _shtab_quicchat_files___config_COMPGEN=_shtab_compgen_files
 _shtab_quicchat_files___password_file_COMPGEN=_shtab_compgen_files
 _shtab_quicchat_files___data_COMPGEN=_shtab_compgen_files
 _shtab_quicchat_files___ca_COMPGEN=_shtab_compgen_files
+_shtab_quicchat_keys_pos_1_COMPGEN=_shtab_compgen_files
+_shtab_quicchat_keys___config_COMPGEN=_shtab_compgen_files
+_shtab_quicchat_keys___password_file_COMPGEN=_shtab_compgen_files
+_shtab_quicchat_keys___data_COMPGEN=_shtab_compgen_files
+_shtab_quicchat_keys___ca_COMPGEN=_shtab_compgen_files
 _shtab_quicchat_fingerprint___config_COMPGEN=_shtab_compgen_files
 _shtab_quicchat_fingerprint___data_COMPGEN=_shtab_compgen_files
 _shtab_quicchat_fingerprint___cert_COMPGEN=_shtab_compgen_files
@@ -66,8 +72,9 @@ _shtab_quicchat_client___ui_choices=(auto tui line plain)
 _shtab_quicchat_client___notify_choices=(all mentions none)
 _shtab_quicchat_client___style_choices=(default mystic classic)
 _shtab_quicchat_client___on_server_loss_choices=(reconnect exit)
+_shtab_quicchat_keys_pos_0_choices=(show export import backup restore verify)
 _shtab_quicchat_completion_pos_0_choices=(bash zsh fish)
-_shtab_quicchat_pos_0_choices=(server client send tail get files fingerprint config scenario completion)
+_shtab_quicchat_pos_0_choices=(server client send tail get files keys fingerprint config scenario completion)
 
 _shtab_quicchat_server_pos_0_nargs='*'
 _shtab_quicchat_server__h_nargs=0
@@ -129,6 +136,16 @@ _shtab_quicchat_files___no_json_nargs=0
 _shtab_quicchat_files___wait_nargs=0
 _shtab_quicchat_files___no_wait_nargs=0
 _shtab_quicchat_files___accept_new_fingerprint_nargs=0
+_shtab_quicchat_keys_pos_1_nargs='*'
+_shtab_quicchat_keys__h_nargs=0
+_shtab_quicchat_keys___help_nargs=0
+_shtab_quicchat_keys___json_nargs=0
+_shtab_quicchat_keys___no_json_nargs=0
+_shtab_quicchat_keys___wait_nargs=0
+_shtab_quicchat_keys___no_wait_nargs=0
+_shtab_quicchat_keys___accept_new_fingerprint_nargs=0
+_shtab_quicchat_keys___secret_nargs=0
+_shtab_quicchat_keys___yes_nargs=0
 _shtab_quicchat_fingerprint__h_nargs=0
 _shtab_quicchat_fingerprint___help_nargs=0
 _shtab_quicchat_config__h_nargs=0

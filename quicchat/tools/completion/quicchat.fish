@@ -50,7 +50,7 @@ function _shtab_quicchat_using
   test "$_shtab_quicchat_cmdpath" = "$argv"
 end
 
-set -g _shtab_quicchat_commands server client send tail get files fingerprint config scenario completion
+set -g _shtab_quicchat_commands server client send tail get files keys fingerprint config scenario completion
 set -g _shtab_quicchat_opts_with_value --announcer --backlog --burst --ca --cert --config --connect-timeout --data --downloads --execute --file --fingerprint --hint --host --idle-timeout --invitation --invite --iterations --keep --key --lines --listen --log-format --log-level --login-timeout --mode --name --notify --on-server-loss --operator --output --password-file --ping-interval --port --profile --quota --quota-files --rate --record --reply --room --sessions --share --signup --style --target --theme --time --ui --user --versions --welcome -e -f -l -n -o -p -s -u
 
 complete -c quicchat -e
@@ -203,6 +203,28 @@ complete -c quicchat -n '_shtab_quicchat_using files' -l wait -l no-wait -d 'kee
 complete -c quicchat -n '_shtab_quicchat_using files' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'trust only this CA certificate (PEM)'
 complete -c quicchat -n '_shtab_quicchat_using files' -l fingerprint -x -d 'trust only a server with this fingerprint'
 complete -c quicchat -n '_shtab_quicchat_using files' -l accept-new-fingerprint -d 'trust the key that the server shows now'
+complete -c quicchat -n '_shtab_quicchat_using; and test $_shtab_quicchat_npos -eq 0' -a keys -d 'Keys of end-to-end encryption.'
+complete -c quicchat -n '_shtab_quicchat_using keys' -s h -l help -d 'show this help message and exit'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'TOML file of settings to read'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l profile -x -d 'settings of the file to take, from [profile.NAME]'
+complete -c quicchat -n '_shtab_quicchat_using keys' -s s -l host -x -d 'host name or address of the server (localhost)'
+complete -c quicchat -n '_shtab_quicchat_using keys' -s p -l port -x -d 'UDP port of the server (55667)'
+complete -c quicchat -n '_shtab_quicchat_using keys' -s u -l user -x -d 'user name'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'file that holds the password, mode 0600'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l invitation -x -d 'word that lets you make an account on a server that asks for one'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l data -xka "(__fish_complete_path (commandline -ct))" -d 'directory that holds what this device keeps'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l json -l no-json -d 'every event as a line of JSON'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l time -x -d 'how times look (%H:%M:%S)'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l versions -x -d 'protocol versions to offer, such as 2,1'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l connect-timeout -x -d 'seconds until connecting is given up (5.0)'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l wait -l no-wait -d 'keep trying until the server is there'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l ca -xka "(__fish_complete_path (commandline -ct))" -d 'trust only this CA certificate (PEM)'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l fingerprint -x -d 'trust only a server with this fingerprint'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l accept-new-fingerprint -d 'trust the key that the server shows now'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l secret -d 'show: the recovery code too; export: the secret keys'
+complete -c quicchat -n '_shtab_quicchat_using keys' -l yes -d 'ask nothing: replace keys and files that are there'
+complete -c quicchat -n '_shtab_quicchat_using keys; and test $_shtab_quicchat_npos -eq 0' -ka "show export import backup restore verify" -d 'what to do with them'
+complete -c quicchat -n '_shtab_quicchat_using keys; and test $_shtab_quicchat_npos -ge 1' -ka "(__fish_complete_path (commandline -ct))" -d 'a file, or the user and the digits to compare'
 complete -c quicchat -n '_shtab_quicchat_using; and test $_shtab_quicchat_npos -eq 0' -a fingerprint -d 'Show the fingerprint that clients of a server compare.'
 complete -c quicchat -n '_shtab_quicchat_using fingerprint' -s h -l help -d 'show this help message and exit'
 complete -c quicchat -n '_shtab_quicchat_using fingerprint' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'TOML file of settings to read'

@@ -16,6 +16,7 @@ _shtab_quicchat_commands() {
     files:'List the files of a room, or those that the server shares.'
     fingerprint:'Show the fingerprint that clients of a server compare.'
     get:'Fetch a file that was sent, or that the server shares.'
+    keys:'Keys of end-to-end encryption.'
     scenario:'Play scripts of conversations, or record one.'
     send:'Say something, or send files.'
     server:'Run a server.'
@@ -149,6 +150,33 @@ _shtab_quicchat_get_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_quicchat_get_defaults_added=0
 
+_shtab_quicchat_keys_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--config[TOML file of settings to read]:FILE:_files"
+  "--profile[settings of the file to take, from \[profile.NAME\]]:NAME:"
+  {-s,--host}"[host name or address of the server (localhost)]:ADDRESS:"
+  {-p,--port}"[UDP port of the server (55667)]:N:"
+  {-u,--user}"[user name]:TEXT:"
+  "--password-file[file that holds the password, mode 0600]:PATH:_files"
+  "--invitation[word that lets you make an account on a server that asks for one]:TEXT:"
+  "--data[directory that holds what this device keeps]:PATH:_files"
+  {--json,--no-json}"[every event as a line of JSON]"
+  "--time[how times look (\%H\:\%M\:\%S)]:TEXT:"
+  "*--versions[protocol versions to offer, such as 2,1]:N:"
+  "--connect-timeout[seconds until connecting is given up (5.0)]:SECONDS:"
+  {--wait,--no-wait}"[keep trying until the server is there]"
+  "--ca[trust only this CA certificate (PEM)]:PATH:_files"
+  "--fingerprint[trust only a server with this fingerprint]:TEXT:"
+  "--accept-new-fingerprint[trust the key that the server shows now]"
+  "--secret[show\: the recovery code too\; export\: the secret keys]"
+  "--yes[ask nothing\: replace keys and files that are there]"
+  ":what to do with them:(show export import backup restore verify)"
+  "(*)::a file, or the user and the digits to compare:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_quicchat_keys_defaults_added=0
+
 _shtab_quicchat_scenario_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--target[play against this server, over QUIC]:HOST:PORT:"
@@ -280,6 +308,7 @@ _shtab_quicchat() {
         files) _arguments -C -s $_shtab_quicchat_files_options ;;
         fingerprint) _arguments -C -s $_shtab_quicchat_fingerprint_options ;;
         get) _arguments -C -s $_shtab_quicchat_get_options ;;
+        keys) _arguments -C -s $_shtab_quicchat_keys_options ;;
         scenario) _arguments -C -s $_shtab_quicchat_scenario_options ;;
         send) _arguments -C -s $_shtab_quicchat_send_options ;;
         server) _arguments -C -s $_shtab_quicchat_server_options ;;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from quicchat.client.state import State
 from quicchat.server.adapters.store_memory import MemoryStore
@@ -29,12 +30,25 @@ class Violation:
         return f"{self.promise}: {self.text}"
 
 
-def logs_of(store: MemoryStore) -> Logs:
-    """Every room's log, in the order of its places."""
+def logs_of(store: MemoryStore, devices: Iterable[Device]) -> Logs:
+    """Every room's log, in the order of its places; what is sealed there, with the words that were said."""
+    words = {(device.user, said.cid): said.text for device in devices for said in device.outbox}
+    return {name: [_said(event, words) for event in room] for name, room in events_of(store).items()}
+
+
+def events_of(store: MemoryStore) -> Mapping[str, Sequence[Message]]:
+    """The same as it is."""
     return {
-        name: [seen_of(codec.decode_body(Message, body, version=2)) for body in room.log]
+        name: [codec.decode_body(Message, body, version=2) for body in room.log]
         for name, room in store._state.rooms.items()
     }
+
+
+def _said(event: Message, words: Mapping[tuple[str, bytes], str]) -> Seen:
+    seen = seen_of(event)
+    if event.sealed is None or event.kind is Kind.KEY:
+        return seen
+    return replace(seen, text=words.get((event.sender, event.cid), ""))
 
 
 def seen_of(event: Message) -> Seen:
@@ -133,10 +147,15 @@ def _viewed(device: Device, room: str, runs: Sequence[Sequence[Seen]], log: Sequ
                 yield Violation("P4", f"{where} {seen.seq} after {last}; he entered at {joins}")
             before = seen.seq
             last = max(last, seen.seq)
-            if seen.seq > len(log) or log[seen.seq - 1] != seen:
+            if seen.seq > len(log) or not _is_shown(device, log[seen.seq - 1], seen):
                 yield Violation("P4", f"{where} {seen.seq} as {seen}, and there is {log[seen.seq - 1 : seen.seq]}")
             if seen.seq > until:
                 yield Violation("P4", f"{where} {seen.seq}, having left it at {until}")
+
+
+def _is_shown(device: Device, stored: Seen, seen: Seen) -> bool:
+    """Whether a place was shown as it is; what a device cannot read yet, without words."""
+    return stored == seen or (device.keyed and seen == replace(stored, text=""))
 
 
 def _in_order(devices: Sequence[Device], room: str, log: Sequence[Seen]) -> Iterator[Violation]:

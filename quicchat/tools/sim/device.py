@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import field
 from typing import Any, Final
 
 from quicchat.client.api import Chat
-from quicchat.client.events import Line, Progress, Sent
+from quicchat.client.events import KeyNews, Line, Progress, Sent, Unsealed
 from quicchat.client.login import Identity
-from quicchat.client.memory import Change, Held, Kept, PlainMemory
+from quicchat.client.memory import PlainMemory
+from quicchat.client.seal import Opened, Seal
 from quicchat.errors import MEANINGS, Code, LinkLost, LocalProtocolError, Refused
 from quicchat.tools.sim.chance import Draws, Trace, surroundings
+from quicchat.tools.sim.keeper import approve, look
 from quicchat.tools.sim.machine import ADDRESS, IDLE, LIMITS, NAME, PORT, trust
 from quicchat.tools.sim.network import Host
+from quicchat.tools.sim.notebook import Notebook
 from quicchat.transport.dial import dial
 from quicchat.transport.link import Link
 from quicchat.transport.options import Options
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind, Message, Post
-from quicchat.wire.search import Word
+from quicchat.wire.chapters.rooms import ENCRYPTED
 
 PASSWORD: Final = "secret"  # noqa: S105 - of accounts that live for a minute in memory
-#: Rooms that people make, enter and leave; in one that a device does not mean to be in it says nothing.
-MADE: Final = ("den",)
+#: Rooms that people make, enter and leave; in one that a device does not mean to be in it says nothing. The vault is
+#: encrypted, and so is the attic from some time on.
+VAULT: Final = "vault"
+ATTIC: Final = "attic"
+MAKER: Final = "ann"
+MADE: Final = ("den", VAULT, ATTIC)
 #: Seconds until a connection that does not come about is given up, and between two attempts.
 _PATIENCE, _PAUSE = 3.0, 0.2
 
 
 @dataclass(slots=True)
 class Wish:
-    """A room to enter or to leave, until the server has agreed; only then comes what was wanted after it."""
+    """A room to enter or to leave, until the server has agreed; only then comes what was wanted after it.
+
+    With a `policy`, it is to be that of a room which one is in.
+    """
 
     room: str
     enter: bool
     after: Wish | None = None
+    policy: int | None = None
     granted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -74,38 +85,6 @@ def identity(user: str, device: str = "") -> Identity:
     return Identity(user=user, password=PASSWORD, device_name=device, iterations=1, least_iterations=1)
 
 
-class Notebook:
-    """A memory that a program writes to until it is killed."""
-
-    def __init__(self, memory: PlainMemory) -> None:
-        self._memory = memory
-        self.closed = False
-
-    @property
-    def keeps(self) -> int:
-        return self._memory.keeps
-
-    async def load(self) -> Kept:
-        return await self._memory.load()
-
-    async def keep(self, change: Change) -> None:
-        if self.closed:
-            raise Refused(Code.STORE_UNAVAILABLE)
-        await self._memory.keep(change)
-
-    async def page(self, room: str, *, before: int | None = None, limit: int = 50) -> Sequence[Held]:
-        return await self._memory.page(room, before=before, limit=limit)
-
-    async def search(self, words: Sequence[Word], *, room: str | None = None, limit: int = 50) -> Sequence[Held]:
-        return await self._memory.search(words, room=room, limit=limit)
-
-    async def forget(self) -> None:
-        await self._memory.forget()
-
-    async def close(self) -> None:
-        """Nothing to do: the memory outlives the program."""
-
-
 @dataclass(slots=True)
 class Device:
     """One installation of a user. What is kept here it keeps on its disk: a kill takes only the connection."""
@@ -116,6 +95,8 @@ class Device:
     host: Host
     trace: Trace
     draws: Draws
+    #: What its disk draws.
+    flash: Draws
     #: Whether it leaves its outbox and its return to the library, rather than to see to them itself.
     relies: bool = False
     #: Whether the user has no other device: then this one must see all since he entered a room.
@@ -129,6 +110,13 @@ class Device:
     since: float = 0.0
     is_online: bool = False
     memory: PlainMemory = field(default_factory=PlainMemory)
+    #: Whether it has keys; then its disk takes its time, and loses what was not written when the program is killed.
+    keyed: bool = False
+    #: How often it was started, and how many writings from now on it is killed at.
+    life: int = 0
+    fuse: int = 0
+    #: What it says of each place that it was shown in an encrypted conversation, as far as is known by now.
+    read: dict[tuple[str, int], tuple[str, Seal]] = field(default_factory=dict)
     _tickets: list[bytes] = field(default_factory=list)
     _sent: dict[bytes, Said] = field(default_factory=dict)
     _notebook: Notebook | None = None
@@ -145,6 +133,7 @@ class Device:
     def start(self) -> None:
         """Start the program."""
         self.trace.note(self.name, "starts")
+        self.life += 1
         self._running = asyncio.get_running_loop().create_task(self._run(), name=self.name)
         self._running.add_done_callback(self._ended)
 
@@ -154,7 +143,7 @@ class Device:
         assert self._running is not None
         self.host.vanish()
         if self._notebook is not None:
-            self._notebook.closed = True
+            self._notebook.cut()
         self._running.cancel()
         self._parting.add(self._running)
         self._running = None
@@ -182,9 +171,9 @@ class Device:
         """The id under which something is sent: always the same, so that it is stored once."""
         return said.cid
 
-    def wish(self, room: str, *, enter: bool) -> None:
-        """Enter or leave a room, now or when there is a connection."""
-        wish = Wish(room, enter, self._last(room))
+    def wish(self, room: str, *, enter: bool, policy: int | None = None) -> None:
+        """Enter or leave a room, or change its policy, now or when there is a connection."""
+        wish = Wish(room, enter, self._last(room), policy)
         self.wishes.append(wish)
         self.trace.note(self.name, f"wants to {'enter' if enter else 'leave'} {room}")
         if self._session is not None:
@@ -199,6 +188,9 @@ class Device:
 
     async def _run(self) -> None:
         while True:
+            if self.keyed and self._parting:
+                # What is left of the connection before still writes.
+                await asyncio.wait(self._parting)
             try:
                 await self._connected()
             except (LinkLost, Refused, TimeoutError) as error:
@@ -235,8 +227,9 @@ class Device:
         own = surroundings(self.draws)
         if not self.relies:
             return Chat(await self._dial(early=False), device=self.id, limits=LIMITS, surroundings=own)
-        memory = Notebook(self.memory)
-        self._notebook = memory
+        self._notebook = memory = (
+            Notebook(self.memory, self.flash, self._wrote) if self.keyed else Notebook(self.memory)
+        )
         return Chat(
             None,
             device=self.id,
@@ -247,6 +240,12 @@ class Device:
             timeout=_PATIENCE,
             surroundings=own,
         )
+
+    def _wrote(self) -> None:
+        """Something is being written; that may be the last that this program does."""
+        self.fuse -= 1
+        if not self.fuse and self.is_running:
+            self.kill()
 
     async def _dial(self, early: bool) -> Link:
         options = Options(idle_timeout=IDLE, udp=self.host.udp, handshake_timeout=_PATIENCE)
@@ -279,13 +278,14 @@ class Device:
         async for event in chat:
             match event:
                 case Message():
-                    runs = self.views.setdefault(event.room, [])
                     if event.room not in begun:
                         begun.add(event.room)
-                        runs.append([])
-                    seen = Seen(event.seq, event.cid, event.sender, event.kind or Kind.TEXT, event.text or "")
-                    runs[-1].append(seen)
-                    self.trace.note(self.name, f"sees {event.room} {event.seq}: {event.sender}: {seen.text[:12]}")
+                        self.views.setdefault(event.room, []).append([])
+                    self._see(event)
+                case Unsealed():
+                    self._do(look(self, event.room, event.seqs))
+                case KeyNews(kind="approve"):
+                    self._do(approve(self))
                 case Progress(state=Sent.STORED | Sent.DELIVERED | Sent.READ) if event.cid in self._sent:
                     assert event.seq is not None
                     self._acknowledged(self._sent[event.cid], event.room, event.seq)
@@ -297,6 +297,17 @@ class Device:
                 case Line(state="waiting"):
                     self.is_online = False
                     self.trace.note(self.name, f"lost the connection: {event.reason}")
+
+    def _see(self, event: Message) -> None:
+        seen = Seen(event.seq, event.cid, event.sender, event.kind or Kind.TEXT, event.text or "")
+        self.views[event.room][-1].append(seen)
+        self.note(event)
+        self.trace.note(self.name, f"sees {event.room} {event.seq}: {event.sender}: {seen.text[:12]}")
+
+    def note(self, event: Message) -> None:
+        """What an event says, as far as it can be read by now."""
+        if isinstance(event, Opened) and event.kind is not Kind.KEY:
+            self.read[event.room, event.seq] = event.text or "", event.seal
 
     def _acknowledged(self, said: Said, room: str, seq: int) -> None:
         if said.told != (room, seq):
@@ -337,7 +348,7 @@ class Device:
         await self._turn(wish.after)
         while not wish.granted.is_set() and (chat := self.chat) is not None:
             try:
-                await (chat.join(wish.room, create=True) if wish.enter else chat.leave(wish.room))
+                await self._ask(chat, wish)
             except (LinkLost, LocalProtocolError):
                 if not self.relies:
                     return
@@ -352,3 +363,14 @@ class Device:
                     raise
             wish.granted.set()
             self.trace.note(self.name, f"has {'entered' if wish.enter else 'left'} {wish.room}")
+
+    async def _ask(self, chat: Chat, wish: Wish) -> None:
+        if wish.policy is not None:
+            await chat.set_room(wish.room, policy=wish.policy)
+        elif not wish.enter:
+            await chat.leave(wish.room)
+        elif wish.room == ATTIC:
+            # One of them makes it, and may decide later that it is encrypted.
+            await chat.join(ATTIC, create=self.name == MAKER)
+        else:
+            await chat.join(wish.room, create=True, policy=ENCRYPTED if wish.room == VAULT else None)

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from quicchat.errors import Refused
 from quicchat.server.adapters.store_memory import MemoryStore
-from quicchat.server.ports import Accounts, Files, Log, Rooms
+from quicchat.server.ports import Accounts, Files, Keys, Log, Rooms
 from quicchat.tools.sim.chance import Draws, Trace
 from quicchat.values import dataclass
 
@@ -39,6 +39,10 @@ READS: Final = frozenset(
         "files.uploading",
         "files.readable",
         "files.listed",
+        "keys.of",
+        "keys.waiting",
+        "keys.concerned",
+        "keys.restore",
     }
 )
 #: Seconds that a commit and a read take, at most.
@@ -106,6 +110,7 @@ class Volume:
         self.rooms = cast(Rooms, _Port(self, "rooms"))
         self.log = cast(Log, _Port(self, "log"))
         self.files = cast(Files, _Port(self, "files"))
+        self.keys = cast(Keys, _Port(self, "keys"))
         self.dead = False
         self._loop = asyncio.get_running_loop()
         self._queue: list[Waiting] = []

@@ -9,10 +9,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 from weakref import WeakKeyDictionary
 
+from quicchat.client.e2ee.members import Members
+from quicchat.client.e2ee.pins import Pins
 from quicchat.client.fetch import Fetch
 from quicchat.client.sync import Timeline
 from quicchat.server.adapters.store_memory.accounts import MemoryAccounts
@@ -25,6 +28,7 @@ from quicchat.tools.sim.device import Device
 from quicchat.tools.sim.disk import Disk, Job, Volume
 from quicchat.wire.chapters.messages import Kind, Message, Post
 from quicchat.wire.names import Room
+from quicchat.wire.sealed import packed
 
 Change = tuple[type, str, Callable[..., Any]]
 
@@ -237,6 +241,76 @@ def shown_again() -> Iterable[Change]:
     return [(Timeline, "take", take)]
 
 
+# Encryption
+
+
+def session_kept_late() -> Iterable[Change]:
+    """A message leaves before the session that follows is on the disk, and what came back of it is not looked at."""
+    from quicchat.client.e2ee.sealing import Sealing
+
+    before = Sealing._keep
+
+    async def keep(self: Sealing, voice: Any, entries: Any, session: Any = None) -> None:
+        if not entries:
+            return await before(self, voice, entries, session)
+        await self._scribe.now(entries)
+        self._scribe.secrets["voice", voice.conversation.encode()] = packed(voice)
+        return None
+
+    return [(Sealing, "_keep", keep), (Sealing, "_is_old", lambda self, voice: False)]
+
+
+def newcomer_without_key() -> Iterable[Change]:
+    """Who enters a room is not noticed by those who speak there."""
+    return [(Members, "heard", _heedless_of(Kind.JOIN))]
+
+
+def session_kept_after_a_leave() -> Iterable[Change]:
+    """A session goes on when somebody leaves who has it."""
+    from quicchat.client.e2ee.sealing import Sealing
+
+    return [(Members, "heard", _heedless_of(Kind.LEAVE)), (Sealing, "left", lambda self, event: None)]
+
+
+def plain_until_told() -> Iterable[Change]:
+    """A conversation counts as plain until somebody says otherwise: nobody asks."""
+
+    def is_plain(self: Pins, room: str) -> bool:
+        return not self.pinned(room)
+
+    return [(Pins, "is_plain", is_plain)]
+
+
+def early_keys_forgotten() -> Iterable[Change]:
+    """Of a session a device keeps what opens the next message, and not what opened those before."""
+    from quicchat.client.e2ee.ratchet import Session
+
+    before = Session.open
+
+    def opens(self: Session, sealed: Any, cid: bytes) -> Any:
+        after, content = before(self, sealed, cid)
+        index, chain = after.near
+        return replace(after, key=replace(after.key, index=index, chain=chain)), content
+
+    return [(Session, "open", opens)]
+
+
+def places_not_compared() -> Iterable[Change]:
+    """What was said once is taken for said again, at whatever place it comes."""
+    from quicchat.client.e2ee.ratchet import Session
+
+    return [(Session, "saw", lambda self, index, epoch, seq: self)]
+
+
+def _heedless_of(kind: Kind) -> Callable[[Members, Message], bool]:
+    before = Members.heard
+
+    def heard(self: Members, event: Message) -> bool:
+        return event.kind is not kind and before(self, event)
+
+    return heard
+
+
 PLANTS: Final[dict[str, Callable[[], Iterable[Change]]]] = {
     plant.__name__.replace("_", "-"): plant
     for plant in (
@@ -256,8 +330,17 @@ PLANTS: Final[dict[str, Callable[[], Iterable[Change]]]] = {
         shown_as_it_comes,
         shown_again,
         retried_under_a_new_id,
+        session_kept_late,
+        newcomer_without_key,
+        session_kept_after_a_leave,
+        plain_until_told,
+        early_keys_forgotten,
+        places_not_compared,
     )
 }
+
+#: Those that show only where there are keys.
+SEALED: Final = frozenset(list(PLANTS)[list(PLANTS).index("session-kept-late") :])
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from quicchat.client.api import Chat
+from quicchat.client.memory import PlainMemory
 from quicchat.client.state import State
 from quicchat.errors import QuicchatError
 from quicchat.protocol import scram
@@ -25,6 +26,10 @@ from quicchat.transport import virtual
 from quicchat.transport.dial import dial
 from quicchat.transport.options import Options
 from quicchat.values import dataclass
+from quicchat.wire.chapters.rooms import ENCRYPTED
+
+if TYPE_CHECKING:
+    from quicchat.tools.sim.witness import Witness
 
 #: Virtual seconds within which everything is acknowledged and seen once the faults have ended (P6).
 SETTLING: Final = 10.0
@@ -55,6 +60,8 @@ class Stage:
             self.network.server, self.disk, LoopClock(Draws(seed, "server")), trace, schedule.backlog
         )
         self.devices: dict[str, Device] = {}
+        #: Where there are keys: what was done with them.
+        self.witness: Witness | None = None
         draws = Draws(seed, "devices")
         for name, delay in zip(schedule.devices, schedule.delays, strict=True):
             self.devices[name] = Device(
@@ -64,6 +71,9 @@ class Stage:
                 host=self.network.client(name, delay),
                 trace=trace,
                 draws=Draws(seed, name),
+                flash=Draws(seed, f"{name} flash"),
+                keyed=schedule.keyed,
+                memory=PlainMemory(lasting=schedule.keyed),
                 relies=schedule.relies,
                 alone=sum(other.startswith(name[:3]) for other in schedule.devices) == 1,
             )
@@ -72,6 +82,11 @@ class Stage:
             keys = scram.credentials_from(scram.salted(PASSWORD, salt, 1), salt, 1)
             self.disk.committed.append(Job("accounts.sign_up", (user, keys), {"at": 0}))
 
+    @property
+    def people(self) -> Sequence[Device]:
+        """All devices."""
+        return list(self.devices.values())
+
     def act(self, act: Act) -> None:
         """A device does something."""
         device = self.devices[act.device]
@@ -79,7 +94,7 @@ class Stage:
             for _ in range(act.count):
                 device.say(act.room, f"{act.device}-{len(device.outbox) + 1}{' and so on' * (act.size // 10)}")
         else:
-            device.wish(act.room, enter=act.what == "enter")
+            device.wish(act.room, enter=act.what != "leave", policy=ENCRYPTED if act.what == "seal" else None)
 
     async def go_wrong(self, fault: Fault) -> None:
         """A fault begins and ends."""
@@ -101,11 +116,23 @@ class Stage:
                 if device.is_running:
                     device.kill()
                     await asyncio.sleep(lasting)
-                    device.start()
+                    _wake(device)
+            case "snap":
+                device = self.devices[fault.host]
+                device.fuse = round(fault.degree)
+                await asyncio.sleep(lasting)
+                device.fuse = 0
+                _wake(device)
             case "rebind":
                 host.rebind()
             case _:
                 await _trouble(host, fault, lasting)
+
+
+def _wake(device: Device) -> None:
+    """Start a program again, unless somebody else has done it."""
+    if not device.is_running:
+        device.start()
 
 
 async def _trouble(host: Host, fault: Fault, lasting: float) -> None:
@@ -142,26 +169,61 @@ async def _play(seed: int, packets: bool, violations: list[Violation], traces: l
     traces.append(trace)
     schedule = draw(seed)
     stage = Stage(seed, schedule, trace)
+    with _watched(seed, stage):
+        await _acted(stage)
+        violations += await _settled(stage)
+        if schedule.keyed and not violations:
+            violations += await _parted(stage)
+        violations += broken(stage.people, logs_of(stage.disk.recovered(), stage.people))
+        if stage.machine.door is not None:
+            violations += overheard(stage.machine.door.router, logs_of(stage.machine.store, stage.people))
+        if not violations:
+            violations += await _compared(stage, seed)
+        if schedule.keyed and not violations:
+            from quicchat.tools.sim import epilogue
+
+            violations += await epilogue.again(stage.people[seed % len(stage.people)], stage.machine.store)
+        for violation in violations:
+            trace.note("BROKEN", str(violation))
+        stage.machine.crash()
+        await asyncio.gather(stage.machine.buried(), *(device.gone() for device in stage.people))
+
+
+async def _acted(stage: Stage) -> None:
+    """All that is to happen happens."""
     loop = asyncio.get_running_loop()
     await stage.machine.start()
-    for device in stage.devices.values():
+    for device in stage.people:
         device.start()
     async with asyncio.TaskGroup() as faults:
-        for act in schedule.acts:
+        for act in stage.schedule.acts:
             loop.call_at(act.at, stage.act, act)
-        for fault in schedule.faults:
+        for fault in stage.schedule.faults:
             faults.create_task(_later(stage, fault))
-        await asyncio.sleep(schedule.end - loop.time())
-    violations += await _settled(stage)
-    violations += broken(list(stage.devices.values()), logs_of(stage.disk.recovered()))
-    if stage.machine.door is not None:
-        violations += overheard(stage.machine.door.router, logs_of(stage.machine.store))
-    if not violations:
-        violations += await _compared(stage, seed)
-    for violation in violations:
-        trace.note("BROKEN", str(violation))
-    stage.machine.crash()
-    await asyncio.gather(stage.machine.buried(), *(device.gone() for device in stage.devices.values()))
+        await asyncio.sleep(stage.schedule.end - loop.time())
+
+
+@contextmanager
+def _watched(seed: int, stage: Stage) -> Iterator[None]:
+    """Where there are keys, what is done with them is seen; what that takes is not imported elsewhere."""
+    if not stage.schedule.keyed:
+        yield
+        return
+    from quicchat.tools.sim.witness import witnessed
+
+    with witnessed(seed, stage.devices) as stage.witness:
+        yield
+
+
+async def _parted(stage: Stage) -> list[Violation]:
+    """Everybody has said his last words, and what came of all that was sealed."""
+    from quicchat.tools.sim import epilogue
+
+    assert stage.witness is not None
+    epilogue.last_words(stage.people)
+    missing = await _settled(stage)
+    missing += [Violation("P6", text) for text in epilogue.unready(stage.people)]
+    return missing or await epilogue.judged(stage.people, stage.machine.store, stage.witness)
 
 
 async def _later(stage: Stage, fault: Fault) -> None:
@@ -174,7 +236,7 @@ async def _settled(stage: Stage) -> list[Violation]:
     stage.trace.note("fault", "nothing goes wrong any more")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLING
-    while missing := list(unseen(stage.devices.values(), logs_of(stage.machine.store), since=stage.machine.since)):
+    while missing := list(unseen(stage.people, logs_of(stage.machine.store, stage.people), since=stage.machine.since)):
         if loop.time() >= deadline:
             return [Violation("P6", text) for text in missing]
         await asyncio.sleep(_LOOK)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from quicchat.errors import Code
-from quicchat.wire.registry import FIRST_EXTENSION_KEY, REGISTRY, VERSIONS, Pdu, Registry
+from quicchat.wire.registry import FIRST_EXTENSION_KEY, RECORDS, REGISTRY, VERSIONS, Pdu, Registry
 from quicchat.wire.types import MAX_PAIRS, UINT64
 
 _HEAD = f"""\
@@ -37,7 +37,7 @@ def cddl(registry: Registry = REGISTRY) -> str:
     names = textwrap.fill(
         " / ".join(cls.SPEC.name for cls in registry), 100, subsequent_indent="      ", break_on_hyphens=False
     )
-    parts = [_HEAD.replace("@PDUS@", names), *(_pdu(cls) for cls in registry), _codes()]
+    parts = [_HEAD.replace("@PDUS@", names), *(_pdu(cls) for cls in registry), *map(_record, RECORDS), _codes()]
     return "\n".join(parts)
 
 
@@ -49,6 +49,13 @@ def _pdu(cls: type[Pdu]) -> str:
     lines += _fields(cls)
     lines += ["  * extension-key => extension-value,", "}", ""]
     return "\n".join(lines)
+
+
+def _record(cls: type[Pdu]) -> str:
+    """A map that travels as a byte string."""
+    spec = cls.SPEC
+    lines = [f"; {line}" for line in textwrap.wrap(" ".join(spec.doc.split()), 100)]
+    return "\n".join([*lines, f"{spec.name} = {{", *_fields(cls), "  * extension-key => extension-value,", "}", ""])
 
 
 def _fields(cls: type[Pdu]) -> Iterator[str]:

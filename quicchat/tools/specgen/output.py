@@ -38,7 +38,14 @@ def generate(
         "installed/share/man/man1/quicchat.1": manual.manual(),
     }
     files |= {f"{tables.short_name(each)}.md": tables.chapter(each, registry) for each in chapters}
-    golden = {"framing": vectors.framing(), "login": vectors.scram(), "leaves": vectors.files()}
+    golden = {
+        "framing": vectors.framing(),
+        "login": vectors.scram(),
+        "leaves": vectors.files(),
+        "sealed": vectors.sealed(),
+        "safety": vectors.safety(),
+        "parcels": vectors.parcels(),
+    }
     golden |= {tables.short_name(each): vectors.chapter(each, registry) for each in chapters}
     return {
         **{f"spec/generated/{name}": text for name, text in files.items()},

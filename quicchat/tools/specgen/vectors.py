@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import cbor2
 
+from quicchat.client.e2ee import numbers
 from quicchat.errors import Code
-from quicchat.tools.specgen import instances, login, notation, tables
+from quicchat.tools.specgen import instances, login, notation, sealing, tables
 from quicchat.tools.specgen.malformed import Bad, lenient, malformed
 from quicchat.wire import codec, frame, leaves
 from quicchat.wire.machine import Letter
@@ -55,6 +56,24 @@ def framing() -> str:
 def scram() -> str:
     """One login, every message of it."""
     return _json(chapter="login", **login.example())
+
+
+def sealed() -> str:
+    """What one device says with a sender key, and what opens it."""
+    return _json(chapter="sealed", **sealing.example())
+
+
+def safety() -> str:
+    """Numbers that two users compare."""
+    marks = [bytes(range(at, at + 20)) for at in (0, 100)]
+    pairs = [("alice", marks[0], "bob", marks[1]), ("bob", marks[0], "alice", marks[1])]
+    pairs += [("alice", marks[0], "bob", marks[0]), ("alice", marks[0], "alice", marks[0])]
+    return _json(chapter="safety", valid=[_safety(*pair) for pair in pairs])
+
+
+def parcels() -> str:
+    """Parcels of an empty file, a short one, and one of two chunks."""
+    return _json(chapter="parcels", valid=sealing.parcels())
 
 
 def files() -> str:
@@ -108,6 +127,12 @@ def _overfull(value: Any) -> bool:
     if isinstance(value, dict):
         return len(value) > MAX_PAIRS or any(map(_overfull, value.values()))
     return isinstance(value, list) and any(map(_overfull, value))
+
+
+def _safety(user: str, mark: bytes, other: str, other_mark: bytes) -> dict[str, Any]:
+    digits = numbers.safety_number((user, mark), (other, other_mark))
+    users = {"user": user, "fingerprint": mark.hex(), "other": other, "other_fingerprint": other_mark.hex()}
+    return {"name": f"{user} {mark.hex()[:8]}, {other} {other_mark.hex()[:8]}", **users, "digits": digits}
 
 
 def _file(size: int, chunk: int) -> dict[str, Any]:

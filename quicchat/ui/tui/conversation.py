@@ -111,14 +111,15 @@ class Conversation(Screen[None]):
         tabs = scene.book.tabs(scene.state)
         self.body.rooms.show_tabs(tabs, self._room)
         if self._seat is not None:
-            self.body.members.show_members(self._seat.members(self._room), scene.state.people)
+            members = self._seat.members(self._room)
+            self.body.members.show_members(members, scene.state.people, scene.trusts(members))
         self.title_line.show(scene.facts(self._room, now))
         loading = self._seat is not None and self._seat.is_loading(self._room)
         left = self.body.hint(self._page, loading) or writing(typists(scene.state, self._room, now))
         self.status.show(left, waiting(tabs, self._room))
         self.bars.show(scene.hold.rows(now))
         for sheet in scene.sheets:
-            self.app.push_screen(Reader(sheet.heading, sheet.lines))
+            self.app.push_screen(Reader(sheet.heading, sheet.lines, sheet.picture))
         scene.sheets.clear()
 
     def show_page(self) -> None:
@@ -165,6 +166,7 @@ class Conversation(Screen[None]):
             self.writing.draft = seat.draft(room)
         self.writing.invite(keys.HERE.format(room=visible(self._scene.label(room))) if room else keys.NOWHERE)
         if room:
+            self.go(seat.desk.look(room))
             self.go(seat.muster(room))
             self.go(seat.older(room))
         self._read()

@@ -18,7 +18,7 @@ from textual.strip import Strip
 #: Text and the part that it plays: one of `PARTS`, or "" for plain text.
 Pieces = Sequence[tuple[str, str]]
 
-PARTS: Final = ("dim", "strong", "accent", "here", "good", "bad")
+PARTS: Final = ("dim", "strong", "accent", "here", "good", "bad", "ink")
 _MORE: Final = "\u2026"
 
 

@@ -23,6 +23,9 @@ _SIGNS: Final = {
     Show.BUSY: ("\u2022 ", "bad"),
     Show.OFFLINE: ("  ", "dim"),
 }
+#: Signs of those whose identity was compared, and of those who have another one now.
+_TRUSTS: Final = {"verified": (" \u2713", "good"), "changed": (" ?", "bad"), "blocked": (" ?", "bad")}
+_NOBODY: Final[Mapping[str, str]] = {}
 _RANKS: Final = {Rank.OWNER: "owner", Rank.MODERATOR: "mod", Rank.VISITOR: "mute"}
 
 
@@ -34,16 +37,19 @@ class Members(Listing):
         self.rows: Sequence[tuple[str, Person, Rank]] = ()
         self._members: Sequence[Member] = ()
         self._people: Mapping[str, Person] = {}
+        self._trusts: Mapping[str, str] = _NOBODY
 
-    def show_members(self, members: Sequence[Member], people: Mapping[str, Person]) -> None:
-        """These members, as they are by now."""
-        if members is self._members and people is self._people:
+    def show_members(
+        self, members: Sequence[Member], people: Mapping[str, Person], trusts: Mapping[str, str] = _NOBODY
+    ) -> None:
+        """These members, as they are by now, and how far they are trusted."""
+        if members is self._members and people is self._people and trusts is self._trusts:
             return  # to sort a crowd at every picture is too much
-        self._members, self._people = members, people
         rows = ordered(members, people)
-        if rows != self.rows:
-            self.rows = rows
+        if rows != self.rows or trusts != self._trusts:
+            self.rows, self._trusts = rows, trusts
             self.show(len(rows) + 1, self._row)
+        self._members, self._people, self._trusts = members, people, trusts
 
     def _row(self, place: int, width: int) -> Pieces:
         if place == 0:
@@ -52,11 +58,13 @@ class Members(Listing):
         user, person, rank = self.rows[place - 1]
         sign, part = _SIGNS[person.show]
         title = _RANKS.get(rank, "")
-        left = max(1, width - len(sign) - (len(title) + 1 if title else 0))
+        kept, look = _TRUSTS.get(self._trusts.get(user, ""), ("", ""))
+        left = max(1, width - len(sign) - len(kept) - (len(title) + 1 if title else 0))
         name = fit(visible(user), left)
         status = fit(f" {visible(person.status)}", left - len(name)) if person.status and len(name) < left - 3 else ""
         pad = set_cell_size(status, max(0, left - len(name)))
-        return (sign, part), (name, "dim" if person.show is Show.OFFLINE else ""), (pad, "dim"), (title, "dim")
+        shade = "dim" if person.show is Show.OFFLINE else ""
+        return (sign, part), (name, shade), (kept, look), (pad, "dim"), (title, "dim")
 
 
 def ordered(members: Sequence[Member], people: Mapping[str, Person]) -> list[tuple[str, Person, Rank]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from quicchat.ui.slots import TEXT_BYTES
 from quicchat.ui.visible import visible
-from quicchat.ui.words import TEXT_BYTES, Call, Vocabulary
+from quicchat.ui.words import Call, Vocabulary
 from quicchat.values import dataclass
 
 #: Bytes that can be edited in a few rows; more is sent as it is, or not at all.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -22,13 +23,14 @@ class Reader(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f1,enter", "dismiss(None)", show=False, priority=True)]
 
-    def __init__(self, heading: str, lines: Sequence[str]) -> None:
+    def __init__(self, heading: str, lines: Sequence[str], picture: Sequence[str] = ()) -> None:
         super().__init__()
+        self._picture = picture
         self._heading = heading
         self._lines = lines
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="sheet"):
+        with Vertical(classes="sheet pictured" if self._picture else "sheet"):
             yield Static(Content.assemble((self._heading, "bold"), "  ", (_HOW, "dim")), markup=False)
             yield Listing(id="lines")
 
@@ -45,10 +47,15 @@ class Reader(ModalScreen[None]):
         width = max(8, listing.scrollable_content_region.width)
         rows = [row for line in self._lines for row in folded(line, width)]
 
-        def draw(place: int, width: int) -> Pieces:
-            return ((rows[place], ""),)
+        # A picture that is cut off shows nothing.
+        height = listing.scrollable_content_region.height
+        fits = bool(self._picture) and cell_len(self._picture[0]) <= width and len(self._picture) <= height
+        drawn = self._picture if fits else ()
 
-        listing.show(len(rows), draw)
+        def draw(place: int, width: int) -> Pieces:
+            return ((rows[place], ""),) if place < len(rows) else ((drawn[place - len(rows)], "ink"),)
+
+        listing.show(len(rows) + len(drawn), draw)
         listing.focus()
 
 

@@ -16,9 +16,12 @@ from typing import Final
 
 from rich.cells import cell_len, split_graphemes
 
+from quicchat.client.events import Sent
+from quicchat.client.seal import Seal
+from quicchat.ui import seals
 from quicchat.ui.colours import hue
 from quicchat.ui.figures import size_of
-from quicchat.ui.page import Row
+from quicchat.ui.page import MARKS, Row
 from quicchat.ui.visible import visible
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind
@@ -38,6 +41,10 @@ _WIDE_NICKS: Final = 18
 _WIDE: Final = 100
 _HANGING: Final = 2
 _REACTIONS: Final = 30
+#: Marks that tell of something to look at.
+_WARNING: Final = frozenset(
+    (MARKS[Sent.FAILED], *(seals.MARKS[each] for each in (Seal.PLAIN, Seal.CHANGED, Seal.FORGED)))
+)
 _WORDS: Final = re.compile(r"\s*\S+|\s+$")
 _NO_TIME: Final = "-"
 
@@ -86,6 +93,7 @@ def height(row: Row, form: Layout) -> int:
     text = row.text[:LONGEST]
     parts = text.split("\n") if "\n" in text else (text,)
     cells = [_about(each) for each in parts[:TALLEST]]
+    cells[-1] += len(row.seal) + bool(row.seal)
     if form.narrow:
         cells[0] += len(row.sender) + form.clock + 2 - _HANGING
     count = sum(-(-each // room) or 1 for each in cells)
@@ -97,6 +105,7 @@ def height(row: Row, form: Layout) -> int:
         + bool(row.reactions)
         + (row.reply is not None)
         + bool(row.reason)
+        + bool(row.seal and row.files)
     )
 
 
@@ -158,7 +167,7 @@ def _head(row: Row, form: Layout) -> Line:
     if form.clock:
         told = _clock(row.at, form.times) if row.at else ""
         clock = ((_padded(told, form.clock) + " ", "dim"),)
-    mark: Span = (row.mark or " ", "failed" if row.mark == "!" else "dim")
+    mark: Span = (row.mark or " ", "failed" if row.mark in _WARNING else "dim")
     if not form.narrow:
         return (
             *clock,
@@ -203,30 +212,35 @@ def _body(row: Row, form: Layout, first: int, rest: int) -> list[Line]:
     if row.reactions:
         found += _reactions(row.reactions, rest)
     if row.reason:
-        found += [((each, "failed"),) for each in wrap(f"not sent: {visible(row.reason)}", rest)]
+        state = "not sent" if row.mark == MARKS[Sent.FAILED] else "not sent yet"
+        found += [((each, "failed"),) for each in wrap(f"{state}: {visible(row.reason)}", rest)]
     return found or [()]
 
 
 def _text(row: Row, form: Layout, first: int, rest: int) -> list[Line]:
     if row.retracted:
         return [((_cut("(taken back)", first), "dim"),)]
+    if row.seal and not row.text and not row.files:
+        return [((each, "failed" if row.mark in _WARNING else "dim"),) for each in wrap(visible(row.seal), first, rest)]
     if row.files and not row.text:
-        return []
+        return [((_cut(visible(row.seal), first), "failed"),)] if row.seal else []
     tags = " (edited)" * row.edited + " (pinned)" * row.pinned
     style = "code" if row.kind is Kind.CODE else "" if row.said else "dim"
     said = row.text[:LONGEST]
     if row.kind is Kind.EMOTE:
         said = f"{row.sender} {said}"
     found: list[Line] = []
+    width = first
     for part in said.split("\n"):
         part = visible(part.expandtabs())
-        pieces = chop(part, first, rest) if row.kind is Kind.CODE else wrap(part, first, rest)
+        pieces = chop(part, width, rest) if row.kind is Kind.CODE else wrap(part, width, rest)
         found += [_marked(piece, style, row, form) for piece in pieces]
-        first = rest
+        width = rest
         if len(found) > TALLEST:
             break
     if len(found) > TALLEST or len(row.text) > LONGEST:
         found = [*found[:TALLEST], (("(it goes on)", "dim"),)]
+    found = _warned(found, row, first, rest)
     if tags:
         used = sum(cell_len(text) for text, _ in found[-1])
         if used + len(tags) <= (rest if len(found) > 1 else first):
@@ -234,6 +248,17 @@ def _text(row: Row, form: Layout, first: int, rest: int) -> list[Line]:
         else:
             found.append(((_cut(tags.lstrip(), rest), "dim"),))
     return found
+
+
+def _warned(found: list[Line], row: Row, first: int, rest: int) -> list[Line]:
+    """The lines of a text with what encryption tells of it behind them."""
+    if not row.seal:
+        return found
+    width = rest if len(found) > 1 else first
+    told = visible(row.seal)
+    if sum(cell_len(text) for text, _ in found[-1]) + cell_len(told) < width:
+        return [*found[:-1], (*found[-1], (f" {told}", "failed"))]
+    return [*found, *(((each, "failed"),) for each in wrap(told, rest))]
 
 
 def _excerpt(reply: tuple[int, str, str], width: int) -> str:

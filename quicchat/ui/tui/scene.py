@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from quicchat.client.events import KeyNews
 from quicchat.client.events import Sent as Reach
 from quicchat.client.state import State
 from quicchat.errors import LinkLost, LocalProtocolError, Refused
 from quicchat.ui.book import Book
 from quicchat.ui.desk import Desk
+from quicchat.ui.identities import Approvals, Keyed, Numbers, Recovery
 from quicchat.ui.outcomes import (
     Devices,
+    Done,
+    Encrypted,
     Entered,
     Files,
     Found,
@@ -26,6 +30,7 @@ from quicchat.ui.outcomes import (
     Past,
     People,
     Reached,
+    Readable,
     Receipts,
     Rooms,
     Sent,
@@ -38,14 +43,16 @@ from quicchat.ui.page import Row
 from quicchat.ui.picking import place_of
 from quicchat.ui.render import Text
 from quicchat.ui.tui.freight import Hold
-from quicchat.ui.tui.title import Facts, Way
+from quicchat.ui.tui.members import Member
+from quicchat.ui.tui.title import TLS, Facts, Way
+from quicchat.ui.visible import cut
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Kind
 from quicchat.wire.chapters.presence import Presence, PresenceSnapshot
 from quicchat.wire.names import ANNOUNCEMENTS
 
 #: What the screen shows by itself: no line tells it besides.
-_SHOWN: Final = (Heard, Late, Presence, PresenceSnapshot)
+_SHOWN: Final = (Heard, Late, Presence, PresenceSnapshot, Readable, Encrypted)
 #: What a command brings as a list, and what its page is called.
 _LISTS: Final = {
     Help: "Commands",
@@ -59,19 +66,28 @@ _LISTS: Final = {
     Devices: "Sessions",
     Receipts: "Receipts",
     Unread: "Unread",
+    Keyed: "Keys",
+    Numbers: "Safety number",
+    Approvals: "Waiting devices",
+    Recovery: "Recovery code",
 }
+#: What has a page of its own anyway: what was said, and what nobody is to read over one's shoulder later.
+_PAGES: Final = (Past, Numbers, Recovery)
 #: Lines of a list that stand among the messages; longer ones get a page of their own.
 _FEW: Final = 6
+#: Letters of why something is held back that the title has room for.
+_WHY: Final = 60
 #: Events that change who is in a room, or what he is there.
 _MEMBERSHIP: Final = (Kind.JOIN, Kind.LEAVE, Kind.ROLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Lines to be read apart from the messages."""
+    """Lines to be read apart from the messages; `picture` has rows of half blocks, light on dark."""
 
     heading: str
     lines: Sequence[str]
+    picture: Sequence[str] = ()
 
 
 class _Lines:
@@ -79,6 +95,8 @@ class _Lines:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        #: The rows of a picture that stands below them.
+        self.drawn: Sequence[str] = ()
 
     def show(self, line: str) -> None:
         self.lines.append(line)
@@ -86,6 +104,13 @@ class _Lines:
     def note(self, line: str) -> None:
         # What is dim among the messages needs no dashes.
         self.lines.append(line.removeprefix("-- "))
+
+    def picture(self, rows: Sequence[str]) -> None:
+        self.drawn = rows
+
+    def pictured(self) -> Sequence[str]:
+        drawn, self.drawn = self.drawn, ()
+        return drawn
 
     def taken(self) -> list[str]:
         lines, self.lines = self.lines, []
@@ -115,6 +140,9 @@ class Scene:
         self.times = times
         self.changed: Callable[[], None] = _nobody
         self._notes = itertools.count()
+        #: How far people are trusted, as far as somebody asked; and the members of whom all of it is known.
+        self._trusted: dict[str, str] = {}
+        self._judged: tuple[Sequence[Member], Mapping[str, str]] | None = None
         self._paper = _Lines()
         self._text = Text(self._paper, "default", times)
 
@@ -147,6 +175,10 @@ class Scene:
                 self.memberships.update(state.rooms)
             case Freight():
                 self.hold.hear(item, now)
+            case KeyNews() | Done():
+                # Whoever was just verified is to be seen so.
+                self._trusted.clear()
+                self._judged = None
         if not self._is_shown(item):
             self._write(item, state)
         self.changed()
@@ -173,7 +205,38 @@ class Scene:
         view = self.state.rooms.get(room)
         rtt = self.desk.chat.rtt if self.desk is not None else None
         topic = view.topic if view is not None else ""
-        return Facts(self.label(room) if room else "quicchat", topic, self.way.text(now, rtt), not self.way.online)
+        kept, held = self._kept(room)
+        way = self.way.text(now, rtt, kept)
+        return Facts(self.label(room) if room else "quicchat", topic, way, held or not self.way.online)
+
+    def _kept(self, room: str) -> tuple[str, bool]:
+        """What protects what is said in a room, and whether it is held back."""
+        if self.desk is None or not room:
+            return TLS, False
+        state, why = self.desk.encryption(room)
+        match state:
+            case "held":
+                return f"held: {cut(why, _WHY)}", True
+            case "encrypted":
+                peer = self.desk.peer(room)
+                is_verified = peer is not None and peer != self.state.user and self._trust(peer) == "verified"
+                return "end-to-end, verified" if is_verified else "end-to-end", False
+            case _:
+                return TLS, False
+
+    def trusts(self, members: Sequence[Member]) -> Mapping[str, str]:
+        """Of these, how far those are trusted of whom there is something to say; the same ones until that changes."""
+        if self._judged is None or self._judged[0] is not members:
+            me = self.state.user
+            found = {user: self._trust(user) for user, _, _ in members if user != me}
+            self._judged = (members, {user: word for user, word in found.items() if word})
+        return self._judged[1]
+
+    def _trust(self, user: str) -> str:
+        """How far somebody is trusted; empty where nothing is known of his keys."""
+        if user not in self._trusted:
+            self._trusted[user] = self.desk.trust(user) if self.desk is not None else ""
+        return self._trusted[user]
 
     def last_own(self, room: str) -> Row | None:
         """The last message of one's own that one can edit."""
@@ -183,8 +246,9 @@ class Scene:
 
     def _is_shown(self, item: object) -> bool:
         match item:
-            case Reached(progress):
-                return progress.state is not Reach.FAILED
+            case Reached(progress, held=held):
+                # What is held back of another conversation, nobody would see there.
+                return progress.state is not Reach.FAILED and not (held and progress.room != self.here)
             case Sent(posted):
                 return posted.room == self.here
             case Freight(step=step):
@@ -206,8 +270,8 @@ class Scene:
         self._text.tell(item, state)
         lines = self._paper.taken()
         heading = _LISTS.get(type(item))
-        if heading is not None and (len(lines) > _FEW or isinstance(item, Past)):
-            self.sheets.append(Sheet(heading, lines))
+        if heading is not None and (len(lines) > _FEW or isinstance(item, _PAGES)):
+            self.sheets.append(Sheet(heading, lines, self._paper.pictured()))
             return
         if self._is_parting(item):
             self.parting += lines

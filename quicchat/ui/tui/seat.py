@@ -92,10 +92,9 @@ class Seat:
 
     async def search(self, words: str, room: str | None, limit: int, *, online: bool) -> Sequence[Message]:
         """Messages with all of these words, newest first; without a connection, those that this device keeps."""
-        chat = self.desk.chat
-        if online and chat.version > 1:
-            return await chat.search(words, room, limit)
-        return await chat.search_here(words, room, limit)
+        if online and self.desk.chat.version > 1:
+            return await self.desk.search(words, room, limit)
+        return await self.desk.chat.search_here(words, room, limit)
 
     # People and places
 

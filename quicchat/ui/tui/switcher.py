@@ -15,10 +15,10 @@ from textual.widgets import Input, Static
 
 from quicchat.client.state import State
 from quicchat.ui.book import Tab
+from quicchat.ui.slots import room_name
 from quicchat.ui.tables import SHOWS
 from quicchat.ui.tui.listing import Listing, Pieces, apart
 from quicchat.ui.visible import visible
-from quicchat.ui.words import room_name
 from quicchat.values import dataclass
 from quicchat.wire.names import User, direct
 

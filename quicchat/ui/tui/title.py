@@ -16,8 +16,8 @@ from quicchat.values import dataclass
 
 #: Seconds that it is said that the connection goes on from another address.
 _MOVED: Final = 8.0
-#: What protects the conversation on its way.
-_SEALED: Final = "TLS"
+#: What protects the way, and nothing else where nothing else is said.
+TLS: Final = "TLS only"
 
 
 class Way:
@@ -49,12 +49,12 @@ class Way:
             case Waiting():
                 self._state = "not there yet"
 
-    def text(self, now: float, rtt: float | None) -> str:
-        """How it is, in a few words."""
+    def text(self, now: float, rtt: float | None, kept: str = TLS) -> str:
+        """How it is, in a few words; `kept` is what protects what is said."""
         match self._state:
             case "online":
                 moved = "moved network, " if now < self._until else ""
-                return f"{moved}{_SEALED}" + (f" {rtt * 1000:.0f} ms" if rtt is not None else "")
+                return f"{moved}{kept}" + (f" {rtt * 1000:.0f} ms" if rtt is not None else "")
             case "waiting" if (left := self._until - now) > 0.5:
                 return f"reconnecting in {left:.0f} s"
             case "waiting":
@@ -91,9 +91,9 @@ class Title(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        """Room and topic on the left, the way on the right; the topic gives way first, then the room."""
+        """Room and topic on the left, the way on the right; the topic gives way first, then most of the room."""
         facts, width = self._facts, self.size.width
-        way = fit(visible(facts.way), width)
+        way = fit(visible(facts.way), max(width * 2 // 3, width - cell_len(visible(facts.label)) - 2))
         label = fit(visible(facts.label), max(0, width - cell_len(way) - 2))
         topic = fit(visible(facts.topic), max(0, width - cell_len(way) - cell_len(label) - 4))
         gap = width - cell_len(label) - cell_len(way) - (cell_len(topic) + 2 if topic else 0)

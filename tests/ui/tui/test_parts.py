@@ -56,14 +56,14 @@ def test_the_way_to_the_server() -> None:
     assert told == [
         "connecting to h:1\u2026",
         "waiting for h:1\u2026",
-        "TLS 12 ms",
-        "moved network, TLS 12 ms",
+        "TLS only 12 ms",
+        "moved network, TLS only 12 ms",
         "reconnecting in 4 s",
         "connecting to h:1\u2026",
         "offline",
     ]
     way.hear(Line("moved"), 2)
-    assert way.text(60, None) == "TLS"
+    assert way.text(60, None) == "TLS only"
 
 
 def test_who_is_there_comes_first() -> None:

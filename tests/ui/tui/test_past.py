@@ -128,7 +128,7 @@ def test_what_is_typed_without_a_connection_waits(tmp_path: Path) -> None:
             await alice.shows("alice . meanwhile")
             alice.road.open = True
             await alice.shows("alice v meanwhile")
-            assert alice.picture[0].endswith("ms") or alice.picture[0].endswith("TLS")
+            assert alice.picture[0].endswith("ms") or alice.picture[0].endswith("TLS only")
 
     perform(scenario)
 

@@ -253,3 +253,27 @@ def test_colours_of_names_are_stable_and_can_be_read() -> None:
     assert {hue(f"user{number}") for number in range(200)} == set(range(len(DARK)))
     assert min(contrast(each, ground) for each in DARK for ground in ("#000000", "#1e1e1e", "#2e3440")) >= 4.5
     assert min(contrast(each, ground) for each in LIGHT for ground in ("#ffffff", "#f5f5f5", "#e8e8e8")) >= 4.5
+
+
+# What encryption tells
+
+
+def test_what_cannot_be_trusted_is_marked() -> None:
+    """[12.16-6]: a sign in the column of signs, words behind the text where they fit, else below it."""
+    plain = row("hello", mark="~", seal="(not encrypted)")
+    assert shown(plain, 62) == ["11:04   bob ~ hello (not encrypted)"]
+    assert styled(plain, "failed") == ["~", " (not encrypted)"]
+    assert shown(row(LONG, mark="~", seal="(not encrypted)"), 62)[-1].strip() == "(not encrypted)"
+    forged = row("", mark="!", seal="(forged: not by bob)")
+    assert shown(forged, 62) == ["11:04   bob ! (forged: not by bob)"]
+    assert styled(forged, "failed") == ["!", "(forged: not by bob)"]
+    waiting = row("", mark=".", seal="(waiting for the key; it comes when bob is online)")
+    assert styled(waiting, "failed") == []
+    brought = row("", mark="~", seal="(not encrypted)", kind=Kind.FILE, files=(("a.txt", 5),))
+    assert shown(brought, 62) == ["11:04   bob ~ (not encrypted)", "              a.txt (5 B)"]
+
+
+def test_what_is_kept_back_says_why() -> None:
+    """[12.16-10]: it is not sent yet, and what failed never is."""
+    assert shown(row("hi", own=True, mark=".", reason="/accept bob"), 62)[1].strip() == "not sent yet: /accept bob"
+    assert shown(row("hi", own=True, mark="!", reason="refused"), 62)[1].strip() == "not sent: refused"

@@ -9,8 +9,9 @@ import pytest
 from textual import events
 
 from quicchat.ui.history import History
+from quicchat.ui.slots import TEXT_BYTES
 from quicchat.ui.tui.pasted import EDITED, harmless, literal
-from quicchat.ui.words import TEXT_BYTES, Call
+from quicchat.ui.words import Call
 from tests.ui.stage import vocabulary
 from tests.ui.tui.writer import Stage, on_stage
 
