@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quicchat.client.api import Chat
+from quicchat.client.e2ee.keyring import Drawer, Keyring
 from quicchat.client.files.sources import PathSource
 from quicchat.client.files.targets import FolderTarget, Wanted
 from quicchat.client.files.transfer import Transfer
@@ -18,6 +19,7 @@ from quicchat.errors import QuicchatError
 from quicchat.transport.options import Options
 from quicchat.wire.chapters.files import GetFile, Grant, Mode
 from quicchat.wire.registry import Pdu
+from quicchat.wire.sealed import FileKey, packed, unpacked
 from tests.processes import processor, status
 from tests.visitors import Visitor, now, pulse, visit
 
@@ -46,6 +48,11 @@ async def wanted(chat: Chat, name: str, room: str | None) -> Wanted:
 
 async def begin(visitor: Visitor, order: dict[str, Any]) -> Transfer:
     files = visitor.chat.files
+    if order.get("sealed"):
+        files.seals = _always
+    if "key" in order:
+        key = unpacked(FileKey, bytes.fromhex(order["key"]))
+        Keyring(visitor.chat._session.scribe).put(Drawer.FILE, key.file, packed(key))
     if order["do"] == "send":
         return await files.send(order["room"], [PathSource(Path(order["path"]))])
     return files.get(
@@ -55,6 +62,10 @@ async def begin(visitor: Visitor, order: dict[str, Any]) -> Transfer:
         repair=order.get("repair", True),
         streams=order.get("streams", 2),
     )
+
+
+async def _always(conversation: str) -> bool:
+    return True
 
 
 async def rounds(chat: Chat, found: list[float]) -> None:

@@ -8,9 +8,11 @@ from tests.bench import (
     bench_chat,
     bench_faces,
     bench_files,
+    bench_keys,
     bench_link,
     bench_many,
     bench_memory,
+    bench_parcels,
     bench_resume,
     bench_rooms,
     bench_store,
@@ -26,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     every = (
         *(bench_wire, bench_store, bench_link, bench_chat, bench_many),
-        *(bench_resume, bench_rooms, bench_files, bench_memory, bench_faces),
+        *(bench_resume, bench_rooms, bench_files, bench_parcels, bench_memory, bench_keys, bench_faces),
     )
     for module in every:
         if arguments.only in (None, module.__name__.rpartition("_")[2]):

@@ -46,9 +46,9 @@ class Bench:
             path.unlink()
         return said, used, peak
 
-    async def carried(self, name: str, do: str = "get", **what: Any) -> Row:
+    async def carried(self, name: str, do: str = "get", /, **what: Any) -> Row:
         """Megabytes a second, and the CPU time that both ends took for it."""
-        said, server, _ = await self.errand(do, "done", name="file.bin", **what)
+        said, server, _ = await self.errand(do, "done", **{"name": "file.bin", **what})
         rate = SIZE / said["seconds"] / 1e6
         note = f"CPU s: server {server:.1f}, client {said['cpu']:.1f}, of {said['seconds']:.1f}"
         if what.get("mode") == "FAST":

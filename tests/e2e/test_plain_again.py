@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, QUICK, Client, Terminal, at
+from tests.e2e.clients import PATIENCE, QUICK, Client, Terminal, at, environment
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
@@ -59,12 +61,23 @@ def test_the_second_run_asks_nothing(tmp_path: Path) -> None:
             terminal.type(f"{said}\n/quit\n")
             assert terminal.exit_code() == 0
         assert kept(tmp_path, said)
+        errand = [sys.executable, "-m", "quicchat", "send", "general", errands := "what an errand says"]
+        errand += [*at(server), "-u", "user1"]
+        (tmp_path / "password").write_text("pass1")
+        (tmp_path / "password").chmod(0o600)
+        home = environment(tmp_path / "c")
+        for more in ({"QUICCHAT_PASSWORD_FILE": str(tmp_path / "password")}, {}):
+            subprocess.run(errand, check=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, env={**home, **more})
+        assert kept(tmp_path, errands)
         for word in ("/quit", "/logout"):
             with Terminal(tmp_path / "c", *at(server)) as terminal:
                 assert "Password" not in terminal.shows("you are user1")
                 terminal.type(f"{word}\n")
                 assert terminal.exit_code() == 0
         assert not kept(tmp_path, said)
+        assert not kept(tmp_path, errands)
+        # No errand is let in without a password, either.
+        assert subprocess.run(errand, timeout=PATIENCE, stdin=subprocess.DEVNULL, env=home).returncode == 5
         with Terminal(tmp_path / "c", *at(server)) as terminal:
             terminal.shows("User: ")
             terminal.type("\x04")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clients import PATIENCE, ROOT, Client, Terminal, at, environment
+from tests.e2e.clients import PATIENCE, QUICK, ROOT, Client, Terminal, at, environment
 from tests.processes import ServerProcess
 
 pytestmark = pytest.mark.socket
@@ -96,9 +96,11 @@ def test_three_terminals(server: ServerProcess, tmp_path: Path) -> None:
         assert three.end() == 0
 
 
-def test_what_a_program_reads_is_not_read_by_anybody(server: ServerProcess, tmp_path: Path) -> None:
+def test_what_a_program_reads_is_not_read_by_anybody(tmp_path: Path) -> None:
     """R0.5: on a terminal, too, what is printed as JSON counts as delivered, and not as read."""
     with (
+        # Whoever has keys on another device already would have to be let in first.
+        ServerProcess(tmp_path / "server", *QUICK) as server,
         Terminal(tmp_path / "1", *at(server), "--json") as one,
         Client(tmp_path / "2", *at(server), "--json", first=("user2", "pass2")) as two,
     ):

@@ -152,11 +152,11 @@ def test_a_pipe_that_nobody_reads_does_not_keep_it(server: ServerProcess, tmp_pa
 
 def test_tail_of_all(server: ServerProcess, tmp_path: Path) -> None:
     """[12.8-3]: `all` is what one hears anywhere, in the order of its saying, and rooms that begin meanwhile."""
-    home, other = Home(tmp_path / "1", server), Home(tmp_path / "2", server, "user2")
+    home, other = Home(tmp_path / "1", server, "user3"), Home(tmp_path / "2", server, "user4")
     home.run("files")
     other.run("files")
     other.run("send", "general", "to all")
-    other.run("send", "@user1", "to one")
+    other.run("send", "@user3", "to one")
     with tail(home, "all", "-n", "2", "--json") as running:
         running.prints('"to one"')
         other.run("send", "general", "and more")
@@ -168,16 +168,16 @@ def test_tail_of_all(server: ServerProcess, tmp_path: Path) -> None:
 
 def test_tail_reads_for_nobody(server: ServerProcess, tmp_path: Path) -> None:
     """[12.8-4]: what tail prints stays unread for its user."""
-    home, other = Home(tmp_path / "1", server), Home(tmp_path / "2", server, "user2")
+    home, other = Home(tmp_path / "1", server, "user5"), Home(tmp_path / "2", server, "user6")
     other.run("files")
-    home.run("send", "@user2", "unread")
-    with tail(other, "@user1") as running:
+    home.run("send", "@user6", "unread")
+    with tail(other, "@user5") as running:
         running.prints("unread")
-        home.run("send", "@user2", "as well")
+        home.run("send", "@user6", "as well")
         running.prints("as well")
-    with Client(tmp_path / "c", *at(server), "-e", "/unread", first=("user2", "pass2")) as client:
+    with Client(tmp_path / "c", *at(server), "-e", "/unread", first=("user6", "pass6")) as client:
         assert client.finished() == 0
-        (line,) = [line for line in client.out if line.startswith("@user1,user2 ")]
+        (line,) = [line for line in client.out if line.startswith("@user5,user6 ")]
         assert int(line.split()[1]) >= 2
 
 

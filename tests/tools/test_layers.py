@@ -104,6 +104,7 @@ def test_every_contract_is_planted_against() -> None:
         "pure",
         "aioquic",
         "textual",
+        "openpgp",
         "session",
     }
 
@@ -188,6 +189,15 @@ def test_what_draws_stays_in_its_face(copy: Copy, importer: str, library: str) -
     code, report = copy.lint("textual")
     assert code == 1
     assert f"{name} -> {library} " in report
+
+
+@pytest.mark.parametrize("importer", ["server.services.messages", "wire.sealed", "client.e2ee.ratchet", "ui.front"])
+def test_one_module_knows_openpgp(copy: Copy, importer: str) -> None:
+    """[15.2-8], facts §5: the library is wrapped once; a server neither signs nor opens anything."""
+    name = copy.plant(importer, "pysequoia")
+    code, report = copy.lint("openpgp")
+    assert code == 1
+    assert f"{name} -> pysequoia " in report
 
 
 @pytest.mark.parametrize("imported", ["services", "adapters"])

@@ -33,7 +33,7 @@ from quicchat.wire.states import State, stay
 from quicchat.wire.types import Array, Uint
 
 
-@pdu(0x76, "TOY", by=CLIENT, via=Via.CONTROL | Via.QUERY, section="11.1", since=2)
+@pdu(0x7c, "TOY", by=CLIENT, via=Via.CONTROL | Via.QUERY, section="11.1", since=2)
 class Toy(Pdu):
     """Asks for toys; answered by TOY_R."""
 
@@ -41,7 +41,7 @@ class Toy(Pdu):
     sizes: tuple[int, ...] | None = key(2, Array(Uint(99, 1), 7), "how big they may be", default=None)
 
 
-@pdu(0x77, "TOY_R", by=SERVER, via=Via.CONTROL | Via.QUERY, section="11.1", since=2)
+@pdu(0x7d, "TOY_R", by=SERVER, via=Via.CONTROL | Via.QUERY, section="11.1", since=2)
 class Toys(Pdu):
     """Some toys."""
 
@@ -99,13 +99,13 @@ def test_the_specification_has_it(playroom: Playroom) -> None:
     def text(name: str) -> str:
         return after[f"spec/generated/{name}"]
 
-    assert "TOY = {envelope, 1 => 118, 5 => TOY-body}" in text("quicchat.cddl")
+    assert "TOY = {envelope, 1 => 124, 5 => TOY-body}" in text("quicchat.cddl")
     assert "? 2 => [0*7 (1..99)]," in text("quicchat.cddl")
-    assert "| 0x76 | TOY | client | control, query | 2 | TOY_R |" in text("pdus.md")
+    assert "| 0x7c | TOY | client | control, query | 2 | TOY_R |" in text("pdus.md")
     assert "| 1 | name | `text .size (0..64)` |  | 2 | what to play with |" in text("toy_chapter.md")
     assert "## TOY\n" in text("examples.md")
     for picture in ("states.mmd", "states.dot", "states.md"):
-        assert re.search(r"FILE_ACK,(?:\s|\\l)+TOY\b", text(picture))
+        assert re.search(r"KEY_RESTORE,(?:\s|\\l)+TOY\b", text(picture))
         assert "TOY_R" in text(picture)
     golden = json.loads(after["spec/vectors/toy_chapter.json"])
     assert {vector["pdu"] for vector in golden["valid"]} == {"TOY", "TOY_R"}
