@@ -203,8 +203,9 @@ def test_reconnecting(camera: Camera, tmp_path: Path, monkeypatch: pytest.Monkey
     async def scenario() -> None:
         async with theatre(tmp_path) as (here, sit):
             alice = await sit(size=(80, 24)).go()
-            # The notice of her own coming may arrive behind the login.
+            # The notice of her own coming may arrive behind the login, and so does what was before.
             await alice.shows("alice joined")
+            await alice.shows("echo joined")
             alice.road.open = False
             alice.cut(here)
             await alice.shows("reconnecting")
