@@ -51,9 +51,8 @@ ABANDONED: Final = 6 * UNNAMED
 #: Devices of a user that may wait to be let into his list, and for how long after they were last seen, in ms.
 WAITING_EACH: Final = 16
 WAITING_LIFE: Final = 30 * 86_400_000
-#: Bytes of all that is told of one user's keys, so that it fits a frame; and of a device that waits (spec 15-keys).
+#: Bytes of all that is told of one user's keys, so that it fits a frame (spec 15-keys).
 KEYS_SIZE: Final = 48 * 1024
-WAITING_SIZE: Final = 12 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

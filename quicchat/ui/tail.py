@@ -151,6 +151,7 @@ def _readers(heard: asyncio.Queue[Message | Readable | None]) -> Iterator[None]:
         yield
     finally:
         if handle is not None:
+            # What was never waited for need not be given up.
             with suppress(OSError, NotImplementedError):
                 loop.remove_reader(handle)
     if gone:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from quicchat.errors import Code, Refused, RemoteProtocolError
 from quicchat.server.effects import Audience, Deliver, Effects, InRooms, OfUsers, Reply
 from quicchat.server.handler import handles
-from quicchat.server.model import KEYS_SIZE, WAITING_SIZE, Actor, DeviceKey, Policy, SignedList
+from quicchat.server.model import KEYS_SIZE, Actor, DeviceKey, Policy, SignedList
 from quicchat.server.ports import Clock, Keys
 from quicchat.wire.chapters.keys import BackUp, GetKeys, KeyList, KeysChanged, PublishKeys, Restore, Restored
 from quicchat.wire.chapters.session import Ok
@@ -15,7 +16,9 @@ from quicchat.wire.names import User
 from quicchat.wire.sealed import DeviceList, unpacked
 
 #: The version of device lists that is understood.
-_LIST = 1
+_LIST: Final = 1
+#: Bytes of what is told of devices that wait.
+_WAITING_SIZE: Final = 12 * 1024
 
 
 class KeyService:
@@ -35,7 +38,7 @@ class KeyService:
             name=pdu.name,
             certificate=pdu.certificate,
         )
-        if key.size > WAITING_SIZE:
+        if key.size > _WAITING_SIZE:
             raise Refused(Code.LIMIT, "That certificate is too long.")
         signed = _signed(actor.name, pdu)
         # Asked first: where it fails, nothing is published that nobody is told of.
@@ -105,7 +108,7 @@ def _fitting(waiting: Sequence[DeviceKey]) -> Sequence[DeviceKey]:
     """As many of those that wait as fit a frame beside what is told of users."""
     kept: list[DeviceKey] = []
     for each in waiting:
-        if sum(key.size for key in kept) + each.size > WAITING_SIZE:
+        if sum(key.size for key in kept) + each.size > _WAITING_SIZE:
             break
         kept.append(each)
     return kept
