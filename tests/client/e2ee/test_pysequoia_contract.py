@@ -155,6 +155,8 @@ def test_a_key_of_the_future_is_none() -> None:
 def test_what_it_cannot_read_of_a_secret_key_stays_in_the_certificate() -> None:
     """Decision 27: a damaged secret subkey would be published; so we look that all are whole."""
     *rest, subkey, binding = read(bytes(KEY))
-    damaged = written(Tag.SECRET_SUBKEY, subkey.body[:-3] + b"\0" + subkey.body[-2:])
+    secret = bytearray(subkey.body)
+    secret[-3] ^= 1  # before the checksum
+    damaged = written(Tag.SECRET_SUBKEY, bytes(secret))
     broken = Tsk.from_bytes(b"".join(each.raw for each in rest) + damaged + binding.raw)
     assert Tag.SECRET_SUBKEY in [each.tag for each in read(bytes(broken.extract_certificate()))]
