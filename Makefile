@@ -16,7 +16,7 @@ GONE := $(shell test -x $(BIN)/python || rm -rf .venv)
 
 # What to hand to pytest: make test TESTS=tests/wire FLAGS=-x
 TESTS ?= tests
-FLAGS ?= -n 3
+FLAGS ?= -n 4
 # What make soak plays; the first 500 are part of make test.
 SEEDS ?= 0..19999
 

@@ -54,12 +54,6 @@ def tree(folder: Path) -> Path:
     return folder
 
 
-def test_this_repository_has_no_fault() -> None:
-    """A13 and design §4: sizes, docstrings, keys, paths and the first folder of the repository itself."""
-    faults = check.check(ROOT)
-    assert not faults, "\n".join(map(str, faults))
-
-
 @pytest.mark.parametrize("kind", ["PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "CERTIFICATE"])
 def test_keys_and_certificates_are_found(kind: str) -> None:
     """A13: no PRIVATE KEY in tracked files, in whatever file it hides."""
