@@ -164,13 +164,16 @@ class RemoteProtocolError(ProtocolError):
 class Refused(QuicchatError):
     """One request is answered with ERROR; connection and state stay as they are.
 
-    `retry_after` is in milliseconds, as on the wire.
+    `retry_after` is in milliseconds, as on the wire; `detail` is for programs (spec 3.3).
     """
 
-    def __init__(self, code: Code, text: str = "", *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, code: Code, text: str = "", *, retry_after: int | None = None, detail: bytes | None = None
+    ) -> None:
         self.code = code
         self.text = text or MEANINGS[code].text
         self.retry_after = retry_after
+        self.detail = detail
         super().__init__(f"{code.name}: {self.text}")
 
 

@@ -276,7 +276,8 @@ class Connection:
         for item in channel.feed(data, self._now):
             if isinstance(item, bytes):
                 self._take(channel, item)
-            elif self._channels.get(sid) is channel:
+            else:
+                # Nothing takes the header of bytes that nobody wants any more, so the stream is still there.
                 self._events.append(RawReceived(sid, item.data))
         if fin:
             self._receive_end(sid, None)
@@ -344,8 +345,8 @@ class Connection:
             case Goaway():
                 self._deadline = self._now + DRAIN
             case Bye():
-                self._deadline = self._now + DRAIN
-                self._peer_left = True
+                self._deadline, self._peer_left = self._now + DRAIN, True
+                channel.reader.discard()
                 if self.closing is not None:
                     # Both have left, so nobody waits for the other.
                     self.closing = replace(self.closing, early=True)

@@ -71,6 +71,12 @@ def credentials_from(salted_password: bytes, salt: bytes, iterations: int) -> Cr
     )
 
 
+def demand(iterations: int, least: int) -> None:
+    """Raises Refused(AUTH_FAILED), which tells programs how many are wanted, where these are fewer. (spec 4.1)"""
+    if iterations < least:
+        raise Refused(Code.AUTH_FAILED, f"At least {least} iterations are wanted.", detail=least.to_bytes(4))
+
+
 def decoy(secret: bytes, user: str, iterations: int) -> Credentials:
     """Credentials for a user who does not exist: the same salt at every attempt, and no password fits."""
     salt = _hmac(secret, b"salt:" + user.encode())[:16]

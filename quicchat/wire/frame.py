@@ -55,6 +55,10 @@ class FrameReader:
         """Bytes held of a frame that is not yet whole."""
         return len(self._buffer)
 
+    def discard(self) -> None:
+        """Forget what is held, and the rest of what is being fed: nothing of it can be wrong any more."""
+        self._buffer.clear()
+
     def feed(self, data: bytes) -> Iterator[bytes | Raw]:
         """The payloads of the frames completed by `data`, and raw bytes as they are, in order.
 

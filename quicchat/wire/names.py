@@ -15,7 +15,7 @@ ROOM_NAME_PATTERN: Final = "[a-z0-9_-]{1,64}"
 ROOM_PATTERN: Final = rf"{ROOM_NAME_PATTERN}|@{USER_PATTERN},{USER_PATTERN}|\*"
 
 #: A file: no directory, nothing hidden, nothing that some program may decode to one.
-FILE_PATTERN: Final = r"[^./\\%\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*"
+FILE_PATTERN: Final = r"[^./\\%\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*"
 
 GENERAL: Final = Room("general")
 ANNOUNCEMENTS: Final = Room("*")

@@ -56,7 +56,7 @@ class Sealed(Pdu):
 
 @record("content", section="15.6")
 class Content(Pdu):
-    """What a message says, and where and by whom it was said. In scheme 2 it is padded (see `padded`)."""
+    """What a message says, and where and by whom it was said. In scheme 2 it is padded (15.6-1)."""
 
     conversation: str = key(1, ROOM, "room or `@a,b`")
     sender: str = key(2, USER, "who says it")
@@ -161,7 +161,7 @@ class FileKey(Pdu):
     file: bytes = key(1, FILE, "id of the file as the server has it")
     secret: bytes = key(2, _KEY, "AES-256-GCM")
     size: int = key(3, FILE_SIZE, "plain bytes")
-    root: bytes = key(4, FILE, "id of the plain file (wire/leaves.py)")
+    root: bytes = key(4, FILE, "id of the plain file, as if it were cut as 15.8 says")
     name: str = key(5, ATTACHED_NAME, "as its sender named it")
     media_type: str = key(6, SHORT, "what it is")
     modified: int = key(7, MILLISECONDS, "0 where unknown")

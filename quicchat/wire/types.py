@@ -36,6 +36,8 @@ KINDS: dict[str, object] = {
     "map": {},
     "float": 1.5,
 }
+#: What patterns call control characters; CDDL's are XSD's, which have no escapes by number, but a name for these.
+CONTROLS = r"\x00-\x1f\x7f-\x9f"
 #: Texts of which every pattern forbids one.
 _ODD = ("\u0416 !", "/")
 
@@ -154,7 +156,8 @@ class Text:
         sized = f"text .size ({self.least}..{self.most})"
         if self.pattern is None:
             return sized
-        quoted = self.pattern.replace("\\", r"\\").replace('"', r"\"")
+        portable = self.pattern.replace(CONTROLS, r"\p{Cc}")
+        quoted = portable.replace("\\", r"\\").replace('"', r"\"")
         return f'({sized}) .and (text .regexp "{quoted}")'
 
     def samples(self) -> Iterator[str]:

@@ -84,7 +84,7 @@ class Signup(Pdu):
 
     user: str = key(1, USER, "the name wanted")
     salt: bytes = key(2, Bytes(64, 16), "random")
-    iterations: int = key(3, Uint(10_000_000, 1), "of PBKDF2; the server has a least value")
+    iterations: int = key(3, Uint(10_000_000, 1), "of PBKDF2; a server has a least value (4.1-8)")
     stored_key: bytes = key(4, _KEY, "StoredKey (RFC 5802)")
     server_key: bytes = key(5, _KEY, "ServerKey (RFC 5802)")
     invite: str | None = key(6, SHORT, "where sign-up is by invitation", default=None)
@@ -95,7 +95,7 @@ class Password(Pdu):
     """Replaces the password; all other sessions and every token of the account end; answered by OK."""
 
     salt: bytes = key(1, Bytes(64, 16), "random")
-    iterations: int = key(2, Uint(10_000_000, 1), "of PBKDF2; the server has a least value")
+    iterations: int = key(2, Uint(10_000_000, 1), "of PBKDF2; a server has a least value (4.1-8)")
     stored_key: bytes = key(3, _KEY, "StoredKey (RFC 5802)")
     server_key: bytes = key(4, _KEY, "ServerKey (RFC 5802)")
     current: bytes = key(5, _KEY, "ClientKey of the password in force (RFC 5802)")
@@ -103,7 +103,7 @@ class Password(Pdu):
 
 @pdu(0x16, "SESSIONS", by=BOTH, via=Via.CONTROL, section="4.5", since=2)
 class Sessions(Pdu):
-    """Asks for one's sessions, and answers it."""
+    """Asks for one's sessions; answered by SESSIONS, which lists them."""
 
     sessions: tuple[tuple[int, bytes, str, str, int, bool], ...] | None = key(
         1,

@@ -69,7 +69,8 @@ class FileList(Pdu):
             ),
             PAGE,
         ),
-        "[name, bytes, modified, media type, file (empty: not known yet), standing, sender (empty: the server), place]",
+        "[name, bytes, modified (0: unknown), media type, file (empty: not known yet), standing, "
+        "sender (empty: the server), place]",
     )
     next: bytes | None = key(2, Bytes(1024, 1), "to ask for the page that follows; absent after the last", default=None)
 
@@ -111,12 +112,14 @@ class GetFile(Pdu):
 
 @pdu(0x65, "FILE_HEADER", by=BOTH, via=Via.FILE, section="14.4", since=2)
 class FileHeader(Pdu):
-    """What follows on this stream: that many raw bytes, after which comes another FILE_HEADER, FILE_END, or the end."""
+    """What follows on this stream: raw bytes, then another FILE_HEADER, FILE_END, or the end. See 14.4-8."""
 
     file: bytes = key(1, FILE, "which")
     size: int = key(2, FILE_SIZE, "bytes of the whole file")
     chunk: int = key(4, _CHUNK_SIZE, "bytes to a chunk")
-    range: Range = key(5, _RANGE, "[first byte, bytes] of the part")
+    range: Range = key(
+        5, _RANGE, "[first byte, bytes] of the part: places in the file, or for part 1 in the row of all leaves"
+    )
     part: Part = key(6, Choice(Part), "1 leaves, 2 bytes of the file, 3 bytes that come in datagrams")
     name: str | None = key(7, FILE_NAME, "of what the server shares", default=None)
     modified: int | None = key(8, MILLISECONDS, "when it was changed last, Unix ms", default=None)

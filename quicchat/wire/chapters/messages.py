@@ -108,7 +108,11 @@ class Post(Pdu):
     refs: tuple[int, ...] | None = key(8, Array(SEQ, 32), "places this is about", default=None, since=2)
     mentions: tuple[str, ...] | None = key(9, USERS, "who is named", default=None, since=2)
     attachments: Attachments | None = key(
-        10, _ATTACHMENTS, "[file, bytes, media type, name, modified] of what was offered before", default=None, since=2
+        10,
+        _ATTACHMENTS,
+        '[file, bytes, media type, name or "", modified or 0] of what was offered',
+        default=None,
+        since=2,
     )
     sealed: bytes | None = key(
         11, SEALED, "a `sealed-body` that says it instead of `text`, which is empty then", default=None, since=2
@@ -142,7 +146,7 @@ class Message(Pdu):
     device: bytes | None = key(6, DEVICE, "with which device", default=None, since=2)
     kind: Kind = key(7, Choice(Kind), "what it is")
     ts: int = key(8, MILLISECONDS, "when it was stored, server's clock")
-    text: str | None = key(9, BODY, "what was said, or what to show instead", default=None)
+    text: str | None = key(9, BODY, "what was said; of the server's own events words to show (6.3)", default=None)
     topic: str | None = key(10, Text(128), "as sent", default=None, since=2)
     reply: int | None = key(11, SEQ, "as sent", default=None, since=2)
     refs: tuple[int, ...] | None = key(12, Array(SEQ, 32), "as sent", default=None, since=2)
@@ -173,7 +177,9 @@ class ReceiptEvent(Pdu):
     room: str = key(1, ROOM, "which room")
     user: str | None = key(2, USER, "who; absent where only `count` is told", default=None)
     delivered: int | None = key(3, SEQ, "held by a device of his", default=None)
-    read: int | None = key(4, SEQ, "read by him", default=None)
+    read: int | None = key(
+        4, SEQ, "of others: as far as he lets others see; of oneself: read on any device", default=None
+    )
     at: int | None = key(5, MILLISECONDS, "when, server's clock", default=None)
     unread: int | None = key(6, COUNT, "of oneself: events after `read`", default=None)
     mentions: int | None = key(7, COUNT, "of oneself: those after `read` that name one", default=None)
@@ -182,7 +188,7 @@ class ReceiptEvent(Pdu):
 
 @pdu(0x35, "MSG_SEND_MANY", by=CLIENT, via=_ROOM_CARRYING, section="6.1", since=2)
 class PostMany(Pdu):
-    """Several MSG_SEND at once, in order; each gets its MSG_ACK, or its ERROR with the cid as detail, then OK."""
+    """Several MSG_SEND at once, in order: for each its MSG_ACK, or ERROR with the cid; the whole is answered by OK."""
 
     posts: tuple[bytes, ...] = key(1, Array(Bytes(65_000, 1), MANY), "bodies of MSG_SEND")
 
@@ -260,7 +266,7 @@ class TargetList(Pdu):
     targets: tuple[tuple[str, int, int, int, int, int], ...] = key(
         1,
         Array(Tuple((ROOM, EPOCH, SEQ, SEQ, COUNT, COUNT)), PAGE),
-        "[room, epoch, head, read, events unread, those of them that name one]",
+        "[room, epoch, head, read by the user himself, events unread (6.4-6), those of them that name one]",
     )
     more: bool = key(2, Bool(), "whether another page follows")
 

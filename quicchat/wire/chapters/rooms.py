@@ -87,7 +87,7 @@ class RoomState(Pdu):
     first: int = key(5, SEQ, "the first place still kept")
     head: int = key(6, SEQ, "the last place taken")
     read: int | None = key(7, SEQ, "how far the user has read", default=None)
-    unread: int | None = key(8, COUNT, "messages after that", default=None)
+    unread: int | None = key(8, COUNT, "events after that, as 6.4-6 counts", default=None)
     mentions: int | None = key(9, COUNT, "of which name the user", default=None)
     members: int | None = key(10, COUNT, "how many are in", default=None)
     policy: int | None = key(11, Uint(0xFFFF), "as in ROOM_CREATE", default=None)

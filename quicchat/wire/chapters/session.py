@@ -89,7 +89,7 @@ class Error(Pdu):
     text: str | None = key(2, LINE, "for a person", default=None)
     retry_after: int | None = key(3, MILLISECONDS, "ms to wait before trying again", default=None)
     fatal: bool | None = key(4, Bool(), "the connection closes", default=None)
-    detail: bytes | None = key(5, Bytes(1024), "for a program; depends on the code", default=None)
+    detail: bytes | None = key(5, Bytes(1024), "for programs: see 3.3", default=None)
 
     @property
     def outcome(self) -> str:
@@ -138,7 +138,9 @@ class StreamOpen(Pdu):
 
     kind: Purpose = key(1, Choice(Purpose), "1 room, 2 query, 3 file")
     room: str | None = key(2, ROOM, "the room of a room stream", default=None)
-    file: bytes | None = key(3, Bytes(32), "the file of a file stream", default=None)
+    file: bytes | None = key(
+        3, Bytes(32), "of a file stream: which file, if that is known; it is not looked at", default=None
+    )
     have: int | None = key(4, SEQ, "last place held of that room", default=None)
 
 
