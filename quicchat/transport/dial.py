@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -22,6 +22,7 @@ from quicchat.transport.pace import PacedConnection
 from quicchat.transport.quic import QuicLink
 from quicchat.transport.tickets import Ticket, opened, sealed
 from quicchat.transport.udp import Address, Udp, show
+from quicchat.values import dataclass
 
 logger = logging.getLogger(__package__)
 
@@ -69,6 +70,11 @@ class Call:
         return (
             [] if leaf is None else [each.public_bytes(Encoding.DER) for each in (leaf, *tls._peer_certificate_chain)]
         )
+
+    @property
+    def protocol(self) -> str | None:
+        """What the server chose of the protocols that were offered (ALPN)."""
+        return self._quic.tls.alpn_negotiated
 
     def rebind(self, local_port: int = 0) -> None:
         """Go on from another local port, as after a change of network; the server notices by the next packet.
@@ -203,18 +209,31 @@ async def dial(
     return call.link
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a server shows of itself: its certificates, leaf first, as DER, and what it speaks of what was offered."""
+
+    certificates: list[bytes]
+    protocol: str | None
+
+
 async def probe(host: str, port: int, *, options: Options | None = None) -> list[bytes]:
-    """The certificates a server shows, leaf first, as DER. They are not checked, and nothing is said to him.
+    """The certificates a server shows, as `look`."""
+    return (await look(host, port, options=options)).certificates
+
+
+async def look(host: str, port: int, *, options: Options | None = None, protocols: Sequence[str] = (NATIVE,)) -> Shown:
+    """What a server shows to who offers these protocols. It is not checked, and nothing is said to him.
 
     Raises LinkLost where no handshake comes about.
     """
     options = options or Options()
-    call = await _ring(host, port, 0, options, dialing(None, host, options))
-    certificates = call.certificates
+    call = await _ring(host, port, 0, options, dialing(None, host, options, protocols))
+    shown = Shown(call.certificates, call.protocol)
     call.link.close(Code.NO_ERROR)
     call.link.flush()
     call.hang_up()
-    return certificates
+    return shown
 
 
 async def _ring(

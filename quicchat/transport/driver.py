@@ -9,9 +9,10 @@ from itertools import groupby
 from typing import Final
 
 from quicchat.errors import Code, LinkLost
-from quicchat.protocol.connection import Connection, Event
+from quicchat.protocol.connection import Connection, Event, Lost
 from quicchat.protocol.events import Bytes, Closed, Datagram, LinkEvent, Reset, Stopped
 from quicchat.transport.link import Link
+from quicchat.transport.recorder import FAULTS, Recorder
 from quicchat.wire.registry import Pdu, Role
 
 log = logging.getLogger("quicchat.transport")
@@ -27,7 +28,7 @@ class Driver:
 
     `on_events` gets what happened, a loop turn at a time; it may send. What was sent outside of it leaves with
     `touch`, which every sending method of this class calls by itself. A client that leaves more than `unread` bytes
-    unacknowledged is given up.
+    unacknowledged is given up. A `recorder` keeps what passes.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Driver:
         on_events: Callable[[Sequence[Event]], None],
         *,
         unread: int = UNREAD,
+        recorder: Recorder | None = None,
     ) -> None:
         self.link = link
         self.connection = connection
         self._on_events = on_events
         self._unread = unread
+        self._recorder = recorder
         self._loop = asyncio.get_running_loop()
         self._turn_due = False
         self._carry_due = False
@@ -162,6 +165,8 @@ class Driver:
     def _receive(self, events: list[LinkEvent]) -> None:
         now = self._loop.time()
         for event in events:
+            if self._recorder is not None:
+                self._recorder.note(now, self.connection.state, True, event)
             self.connection.receive(event, now)
             if isinstance(event, Closed):
                 self.gone.set()
@@ -187,6 +192,10 @@ class Driver:
         """Hand down what is to be sent and up what happened, until there is no more of either."""
         self._carry()
         while events := self.connection.events():
+            if self._recorder is not None and isinstance(end := events[-1], Lost) and end.application:
+                # Whoever was told of a fault may have closed before we did, and without naming it.
+                first = self.connection.closing.closed if self.connection.closing is not None else end
+                self._recorder.end(self.connection, end if end.code in FAULTS else first)
             try:
                 self._on_events(events)
             except Exception:
@@ -199,8 +208,10 @@ class Driver:
         """Hand the connection's output to the link."""
         self._carry_due = False
         self._pushed = 0
-        link = self.link
+        link, recorder = self.link, self._recorder
         for event in _joined(self.connection.output()):
+            if recorder is not None:
+                recorder.note(self._loop.time(), self.connection.state, False, event)
             match event:
                 case Bytes(sid, data, fin):
                     link.send(sid, data, fin=fin)

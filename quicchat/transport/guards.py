@@ -244,7 +244,8 @@ class GuardedConnection(ResumableConnection):
     def _handle_stream_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
         start = buf.tell()
         sid = buf.pull_uint_var()
-        data = in_order(self._streams.get(sid), self._local_max_data, buf) if frame_type == IN_ORDER else None
+        is_plain = frame_type == IN_ORDER and self._quic_logger is None
+        data = in_order(self._streams.get(sid), self._local_max_data, buf) if is_plain else None
         if data is not None:
             self._delivered += len(data)
             self._events.append(StreamDataReceived(data=data, end_stream=False, stream_id=sid))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from aioquic.quic.configuration import QuicConfiguration
 
 from quicchat.transport.identity import Identity, Trust
+from quicchat.transport.qlog import Qlog
 from quicchat.transport.udp import Address, Udp
 from quicchat.values import dataclass
 
@@ -29,7 +31,7 @@ class Options:
     `retry_above` unfinished handshakes new clients have to prove their address; above `half_open` they are
     ignored. Windows are bytes a peer may send beyond what was delivered; the early ones hold before login. `udp`
     makes the sockets: family, local address, and for a client the remote one. With `jumbo` bulk data goes in datagrams
-    as large as the path bears.
+    as large as the path bears. In the directory `qlog` each connection leaves a file, if that is given.
     """
 
     idle_timeout: float = 30.0
@@ -47,6 +49,7 @@ class Options:
     gaps: int = 256
     key_update_after: int = 100_000
     jumbo: bool = True
+    qlog: Path | None = None
     udp: Callable[[int, Address, Address | None], Udp] = Udp
 
 
@@ -61,22 +64,29 @@ def serving(identity: Identity, options: Options) -> QuicConfiguration:
         max_data=options.early_window,
         max_stream_data=options.early_window,
         max_datagram_frame_size=DATAGRAM_FRAME,
+        quic_logger=Qlog(options.qlog) if options.qlog is not None else None,
     )
     identity.load(configuration)
     return configuration
 
 
-def dialing(trust: Trust | None, server_name: str, options: Options) -> QuicConfiguration:
-    """The configuration of a client that believes in `trust`; with None it looks, but must not be talked over."""
+def dialing(
+    trust: Trust | None, server_name: str, options: Options, protocols: Sequence[str] = (NATIVE,)
+) -> QuicConfiguration:
+    """The configuration of a client that believes in `trust`; with None it looks, but must not be talked over.
+
+    `protocols` are those of which the server may choose one (ALPN).
+    """
     return QuicConfiguration(
         is_client=True,
-        alpn_protocols=[NATIVE],
+        alpn_protocols=[*protocols],
         congestion_control_algorithm=CONGESTION_CONTROL,
         connection_id_length=CID_LENGTH,
         idle_timeout=options.idle_timeout,
         max_data=options.connection_window,
         max_stream_data=options.stream_window,
         max_datagram_frame_size=DATAGRAM_FRAME,
+        quic_logger=Qlog(options.qlog) if options.qlog is not None else None,
         server_name=server_name,
         cadata=trust.ca_pem if trust is not None else None,
         verify_mode=ssl.CERT_REQUIRED if trust is not None else ssl.CERT_NONE,

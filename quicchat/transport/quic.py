@@ -21,6 +21,7 @@ from quicchat.protocol.events import Bytes, Closed, Datagram, Established, LinkE
 from quicchat.transport.pace import PacedConnection
 from quicchat.transport.udp import show
 from quicchat.transport.watch import Watch
+from quicchat.values import dataclass
 
 #: Longest reason of a close (protocol §1), and the longest that fits beside the packets of a handshake.
 REASON_LIMIT: Final = 1024
@@ -266,6 +267,19 @@ class QuicLink:
             reason = f"TLS: {reason}"
         self.closed = Closed(code, reason, self._quic.closed_by_peer, application)
         return self.closed
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the other end took, or takes: whether what we said early (0-RTT), and the largest DATAGRAM frame, or 0."""
+
+    early: bool
+    datagram: int
+
+
+def taken(link: QuicLink) -> Taken:
+    """What was agreed in the handshake of a link."""
+    return Taken(link._quic.tls.early_data_accepted, link._quic._remote_max_datagram_frame_size or 0)
 
 
 def _joined(pieces: dict[int, list[StreamDataReceived]]) -> list[LinkEvent]:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
-from quicchat.errors import QuicchatError
+from quicchat.errors import QuicchatError, describe
 from quicchat.tools.scenario.compare import Times, compare, difference
 from quicchat.tools.scenario.script import (
+    Appear,
     Change,
+    Closed,
     Deed,
     Enter,
     Exit,
+    Give,
     Part,
     Script,
     Serve,
@@ -23,6 +26,7 @@ from quicchat.tools.scenario.script import (
     Wait,
     filled,
 )
+from quicchat.tools.scenario.stranger import Stranger
 
 #: Seconds that anything may take that has to happen.
 _PATIENCE: Final = 20.0
@@ -70,6 +74,9 @@ class Stage(Protocol):
     async def turn(self, change: Change) -> None:
         """Start the same server again, stop it, kill it."""
 
+    def stranger(self, actor: str, way: str, version: int | None) -> Stranger:
+        """Who speaks in bytes. Raises UsageError where there is no place for him."""
+
     def player(self, actor: str, user: str, flags: Sequence[str]) -> Player:
         """A client to come; the same actor finds again what he left on his disk. Raises UsageError."""
 
@@ -84,6 +91,7 @@ class Play:
         self._script = script
         self._stage = stage
         self._players: dict[str, Player] = {}
+        self._strangers: dict[str, Stranger] = {}
         #: How many lines of each actor belong to earlier steps.
         self._seen: dict[str, int] = {}
         self._times: Times = {}
@@ -95,7 +103,8 @@ class Play:
             for step in self._script.steps:
                 for deed in step.deeds:
                     await self._do(deed)
-                    await self._settle()
+                    if not isinstance(deed, Give):
+                        await self._settle()
                 await self._check(step)
             for player in self._players.values():
                 stack.push_async_callback(player.leave)
@@ -126,6 +135,30 @@ class Play:
                     raise Deviation(f"{self._script.name}:{deed.line}: {actor} exits {found}, not {code}")
             case Wait(seconds=seconds):
                 await asyncio.sleep(seconds)
+            case Appear(actor=actor, way=way, version=version):
+                self._strangers[actor] = self._stage.stranger(actor, way, version)
+                await self._strangers[actor].begin()
+            case Give() | Closed():
+                await self._in_bytes(deed)
+
+    async def _in_bytes(self, deed: Give | Closed) -> None:
+        stranger = self._strangers.get(deed.actor)
+        if stranger is None:
+            raise Deviation(f"{self._script.name}:{deed.line}: {deed.actor} does not speak in bytes")
+        match deed:
+            case Give(event=event, said=True):
+                stranger.say(event)
+            case Give(event=event):
+                await stranger.give(event)
+            case Closed(code=code):
+                for _ in range(round(_PATIENCE / 2 / _GLANCE)):
+                    if stranger.code is not None:
+                        break
+                    await asyncio.sleep(_GLANCE)
+                if stranger.code != code:
+                    found = "not closed" if stranger.code is None else f"closed with {describe(stranger.code)}"
+                    where = f"{self._script.name}:{deed.line}"
+                    raise Deviation(f"{where}: {deed.actor} is {found}, not closed with {code.name}")
 
     async def _enter(self, actor: str, player: Player) -> None:
         before = self._players.get(actor)

@@ -18,7 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import Final, Literal
 
-from quicchat.errors import UsageError
+from quicchat.errors import Code, UsageError
+from quicchat.protocol.events import LinkEvent
+from quicchat.tools.scenario.stranger import parsed
 from quicchat.values import dataclass
 
 #: Instead of a line that must be shown: here any number of lines may be.
@@ -96,7 +98,36 @@ class Wait:
     seconds: float
 
 
-Deed = Serve | Turn | Enter | Type | Part | Exit | Wait
+@dataclass(frozen=True, slots=True)
+class Appear:
+    """An actor who speaks in bytes begins: at the server (`dials`, `logs in`), or as one (`listens`, `is in`)."""
+
+    line: int
+    actor: str
+    way: str
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """His link does something; or this end `said` it."""
+
+    line: int
+    actor: str
+    event: LinkEvent
+    said: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """His connection has ended, with this code."""
+
+    line: int
+    actor: str
+    code: Code
+
+
+Deed = Serve | Turn | Enter | Type | Part | Exit | Wait | Appear | Give | Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +210,10 @@ def _check_actor(each: Deed | Expected, known: set[str]) -> None:
             if actor in _RESERVED:
                 raise ValueError(f"{actor} is no name for an actor")
             known.add(actor)
-        case Type(actor=actor) | Part(actor=actor) | Exit(actor=actor) | Expected(actor=actor):
+        case Appear(actor=actor):
+            known.add(actor)
+        case Type() | Part() | Exit() | Expected() | Give() | Closed():
+            actor = each.actor
             if actor not in known:
                 raise ValueError(f"{actor} has not started")
 
@@ -211,6 +245,20 @@ def _deeds(number: int, line: str) -> Iterator[Deed]:
         yield Part(number, found[1], found[2] == "is killed")
     elif found := re.fullmatch(rf"({_NAME}) exits (\d{{1,3}})", line):
         yield Exit(number, found[1], int(found[2]))
+    else:
+        yield from _in_bytes(number, line)
+
+
+def _in_bytes(number: int, line: str) -> Iterator[Deed]:
+    """What flights are made of."""
+    if found := re.fullmatch(rf"({_NAME}) (dials|logs in|listens|is in)(?: in version (\d{{1,3}}))?", line):
+        yield Appear(number, found[1], found[2], int(found[3]) if found[3] else None)
+    elif found := re.fullmatch(rf"({_NAME}) (gives|said) (.+)", line):
+        yield Give(number, found[1], parsed(found[3].split(" ")), found[2] == "said")
+    elif found := re.fullmatch(rf"({_NAME}) is closed ([A-Z_]+)", line):
+        if found[2] not in Code.__members__:
+            raise ValueError(f"{found[2]} is no code")
+        yield Closed(number, found[1], Code[found[2]])
     else:
         raise ValueError(f"{line!r} is no line of a script")
 

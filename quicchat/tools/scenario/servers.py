@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from quicchat.client.api import Chat
+from quicchat.client.chance import HERE, Surroundings
 from quicchat.client.memory import Memory, PlainMemory
 from quicchat.client.trusting import Trusting
 from quicchat.config import ServerConfig
@@ -73,9 +74,18 @@ class MemoryServer:
             memory: Memory,
             timeout: float,
             trusting: Trusting,
+            surroundings: Surroundings = HERE,
         ) -> Chat:
             link, kept, again = await dial(False), await memory.load(), dial if reconnect else None
-            return Chat(link, versions=versions, device=device, memory=memory, kept=kept, dial=again)
+            return Chat(
+                link,
+                versions=versions,
+                device=device,
+                memory=memory,
+                kept=kept,
+                dial=again,
+                surroundings=surroundings,
+            )
 
         def remember(user: str) -> Memory:
             return self._memories.setdefault((device, user), PlainMemory())

@@ -12,6 +12,7 @@ from quicchat.tools.scenario.inside import Inside
 from quicchat.tools.scenario.play import Player
 from quicchat.tools.scenario.script import Change
 from quicchat.tools.scenario.servers import MemoryServer, ProcessServer
+from quicchat.tools.scenario.stranger import Caller, Ear, Stranger
 from quicchat.values import dataclass
 
 
@@ -58,6 +59,11 @@ class Memory:
         config = self._home.client(["--data", str(self._home.path / actor), "-u", user, *flags])
         return Inside(user, config, self._server.meeting(actor))
 
+    def stranger(self, actor: str, way: str, version: int | None) -> Stranger:
+        if way in ("listens", "is in"):
+            return Ear(version, is_in=way == "is in")
+        return Caller(self._server.network.dial(), actor if way == "logs in" else None, version)
+
     async def close(self) -> None:
         await self._server.close()
 
@@ -96,6 +102,9 @@ class Quic:
         from quicchat.tools.scenario.terminal import Terminal
 
         return Terminal(user, words, data, self._home.environment)
+
+    def stranger(self, actor: str, way: str, version: int | None) -> Stranger:
+        raise UsageError("who speaks in bytes does so in memory only: play this without --quic, --processes, --target")
 
     async def close(self) -> None:
         await self._server.close()
