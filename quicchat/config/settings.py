@@ -141,6 +141,9 @@ class ServerConfig:
     login_timeout: float = field(
         default=15.0, metadata=_is(_DEADLINE, "seconds that a client has to log in", "--login-timeout")
     )
+    versions: tuple[int, ...] = field(
+        default=(), metadata=_is(Many(Whole(1, 255)), "protocol versions to speak, instead of all", "--versions")
+    )
     backlog: int = field(
         default=1_048_576,
         metadata=_is(Whole(65_536, 2**32), "bytes that a slow client may leave unread", "--backlog"),
@@ -151,6 +154,16 @@ class ServerConfig:
     )
     burst: int = field(
         default=100, metadata=_is(Whole(1, 1_000_000), "messages from one client at once, after a rest", "--burst")
+    )
+    flights: bool = field(
+        default=True,
+        metadata=_is(
+            Switch(), "keep the last of connections that ended with a fault, in flights/, without contents", "--flights"
+        ),
+    )
+    qlog: Path | None = field(
+        default=None,
+        metadata=_is(Place(), "directory for a file of each connection (qlog), which tells who talks when", "--qlog"),
     )
 
     @property
@@ -273,6 +286,16 @@ class ClientConfig:
             "trust only a server with this fingerprint",
             "--fingerprint",
         ),
+    )
+    flights: bool = field(
+        default=True,
+        metadata=_is(
+            Switch(), "keep the last of connections that ended with a fault, in flights/, without contents", "--flights"
+        ),
+    )
+    qlog: Path | None = field(
+        default=None,
+        metadata=_is(Place(), "directory for a file of each connection (qlog), which tells who talks when", "--qlog"),
     )
     accept_new_fingerprint: bool = field(
         default=False,

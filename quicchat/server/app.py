@@ -51,6 +51,8 @@ from quicchat.transport.endpoint import Endpoint, listen
 from quicchat.transport.identity import Identity
 from quicchat.transport.link import Link
 from quicchat.transport.options import Options
+from quicchat.transport.recorder import FEW
+from quicchat.transport.shelf import Shelf
 from quicchat.values import dataclass
 from quicchat.wire.chapters.accounts import MECHANISM
 from quicchat.wire.names import PARROT, User
@@ -122,6 +124,7 @@ async def open_house(
     node: str = "",
     backlog: int = BUDGET,
     rates: Rates | None = None,
+    flights: Shelf | None = None,
 ) -> AsyncIterator[Door]:
     """Serve links until the block is left; then tell every session, let requests finish, and close.
 
@@ -136,6 +139,7 @@ async def open_house(
         house = House(
             dispatch=dispatch, router=router, tasks=tasks, hello=hello, limits=limits, backlog=backlog, rates=rates
         )
+        house.flights = flights
 
         def accept(link: Link) -> None:
             if not house.open:
@@ -203,11 +207,20 @@ async def _serve(config: ServerConfig) -> None:
             blobs=blobs,
             share=share,
             limits=limits,
+            versions=_spoken(config),
             node=node,
             backlog=config.backlog,
             rates=rates,
+            flights=Shelf(config.data / "flights", FEW) if config.flights else None,
         )
         await _welcome(config, clock, await opened.enter_async_context(house), stop)
+
+
+def _spoken(config: ServerConfig) -> tuple[int, ...]:
+    """The versions that are spoken here. Raises UsageError."""
+    if strange := {*config.versions} - {*VERSIONS}:
+        raise UsageError(f"--versions {min(strange)}: only {' and '.join(map(str, VERSIONS))} are known here")
+    return tuple(sorted({*config.versions})) or VERSIONS
 
 
 async def _welcome(config: ServerConfig, clock: Clock, door: Door, stop: asyncio.Event) -> None:
@@ -325,8 +338,10 @@ async def _listen(config: ServerConfig, clock: Clock, door: Door) -> tuple[Endpo
         [(host, config.port) for host in hosts],
         Identity(certificate.chain, certificate.key),
         door.accept,
-        options=Options(idle_timeout=config.idle_timeout),
+        options=Options(idle_timeout=config.idle_timeout, qlog=config.qlog),
     )
+    if config.qlog is not None:
+        log.warning("qlog is written, and tells who talks when", extra={"directory": str(config.qlog)})
     for host, port in endpoint.addresses:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         log.info("listening", extra={"address": where, "port": port, "fingerprint": certificate.authority})

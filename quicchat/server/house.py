@@ -11,6 +11,8 @@ from quicchat.protocol.negotiation import Hello
 from quicchat.server.handler import Dispatch
 from quicchat.server.rates import Rates
 from quicchat.server.router import Router
+from quicchat.transport.recorder import Recorder
+from quicchat.transport.shelf import Shelf
 from quicchat.values import dataclass
 
 
@@ -32,3 +34,9 @@ class House:
     backlog: int
     #: None: everybody may do everything as often as he likes.
     rates: Rates | None = None
+    #: Where connections that ended with a fault are kept; None: nowhere.
+    flights: Shelf | None = None
+
+    def recorder(self) -> Recorder | None:
+        """What keeps the last PDUs of one more connection."""
+        return None if self.flights is None else self.flights.recorder()

@@ -59,7 +59,7 @@ KEYS_SIZE: Final = 48 * 1024
 class Actor:
     """Who asks: made by the session from the connection, never from a field of a PDU.
 
-    `user` is None before login. `binding` is certificate hash and negotiation transcript, for the login proof.
+    `user` is None before login. `binding` is certificate hash and transcript, for the login proof. `page` is agreed on.
     """
 
     session: SessionId
@@ -68,6 +68,7 @@ class Actor:
     device: Device
     binding: bytes
     user: User | None = None
+    page: int = 200
 
     @property
     def network(self) -> str:

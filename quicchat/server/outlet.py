@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from quicchat.errors import Code, LocalProtocolError, Refused
 from quicchat.protocol.connection import Connection
@@ -68,7 +69,8 @@ class Outlet:
     def refuse(self, refusal: Refused, request: Request) -> None:
         """Answer a request with ERROR, where somebody waits for one."""
         if not request.silent:
-            self.send(Error.about(refusal.code, refusal.text, retry_after=refusal.retry_after), request)
+            error = Error.about(refusal.code, refusal.text, retry_after=refusal.retry_after)
+            self.send(replace(error, detail=refusal.detail), request)
 
     def announce_end(self, reason: str) -> None:
         """The server is about to stop."""

@@ -93,7 +93,7 @@ class Session:
         self._asides: set[int] = set()
         self._reminder = Reminder(self._look_again)
         self._unread = max(UNREAD, 4 * house.backlog)
-        self._driver = Driver(link, self._connection, self._on_events, unread=self._unread)
+        self._driver = Driver(link, self._connection, self._on_events, unread=self._unread, recorder=house.recorder())
         self._outlet = Outlet(number, self._connection, self._driver, house.backlog)
         self._transfers = Transfers(number, self._driver, house.transfers)
 
@@ -185,7 +185,8 @@ class Session:
         self.version = version
         binding = self._link.certificate_hash + self._connection.negotiation.transcript
         self.device = Device(pdu.device)
-        self._actor = replace(self._actor, version=version, device=self.device, binding=binding)
+        page = self._connection.limits.page
+        self._actor = replace(self._actor, version=version, device=self.device, binding=binding, page=page)
         log.info("negotiated", extra={"session": self.id, "version": version, "agent": pdu.agent or ""})
 
     def _lost(self, code: int, reason: str) -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from quicchat.errors import Code, Refused
-from quicchat.protocol.scram import ServerLogin, decoy
+from quicchat.protocol.scram import ServerLogin, decoy, demand
 from quicchat.server.effects import Admit, Close, Deliver, Departed, Effects, InRooms, Reply
 from quicchat.server.handler import handles
 from quicchat.server.model import TOKEN_LIFE, Actor, Credentials, Head, Patience, Policy, SessionId
@@ -53,8 +53,7 @@ class AccountService:
     async def sign_up(self, actor: Actor, pdu: Signup) -> Effects:
         if not self._may_sign_up(pdu):
             raise Refused(Code.SIGNUP_CLOSED)
-        if pdu.iterations < self._policy.least_iterations:
-            raise Refused(Code.AUTH_FAILED, f"At least {self._policy.least_iterations} iterations are wanted.")
+        demand(pdu.iterations, self._policy.least_iterations)
         now = self._clock.now()
         if self._taken.count(actor.network, since=now - _TAKEN_SPAN) >= _TAKEN_ANSWERS:
             raise Refused(Code.RATE_LIMITED, retry_after=_TAKEN_SPAN)

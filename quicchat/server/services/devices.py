@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from quicchat.errors import Code, Refused
+from quicchat.protocol.scram import demand
 from quicchat.server.effects import Close, Departed, Disown, Effects, Reply
 from quicchat.server.handler import handles
 from quicchat.server.model import Actor, Credentials, Patience, Policy
@@ -62,8 +63,7 @@ class Devices:
 
     @handles(Password)
     async def change(self, actor: Actor, pdu: Password) -> Effects:
-        if pdu.iterations < self._policy.least_iterations:
-            raise Refused(Code.AUTH_FAILED, f"At least {self._policy.least_iterations} iterations are wanted.")
+        demand(pdu.iterations, self._policy.least_iterations)
         keys = Credentials(
             salt=pdu.salt, iterations=pdu.iterations, stored_key=pdu.stored_key, server_key=pdu.server_key
         )

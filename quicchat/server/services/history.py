@@ -45,7 +45,7 @@ class HistoryService:
             actor.name,
             window=pdu.window,
             anchor=pdu.anchor or 0,
-            limit=pdu.limit or _PAGE,
+            limit=min(pdu.limit or _PAGE, actor.page),
             budget=_BUDGET,
             until=pdu.until or 0,
             device=actor.device,
