@@ -43,6 +43,7 @@ from quicchat.client.room import Room
 from quicchat.client.session import Session
 from quicchat.client.state import State
 from quicchat.client.talk import Talk
+from quicchat.client.tracing import Tracing
 from quicchat.client.trusting import Trusting
 from quicchat.config import home
 from quicchat.errors import Code, LinkLost
@@ -56,6 +57,7 @@ from quicchat.wire.registry import VERSIONS
 
 if TYPE_CHECKING:
     from quicchat.client.tickets import Tickets
+    from quicchat.transport.options import Options
 
 __all__ = [
     "Chat",
@@ -133,7 +135,7 @@ class Chat:
         self.queue, self.withdraw, self.pin = talk.queue, talk.withdraw, talk.pin
         self.edit, self.retract, self.react = talk.edit, talk.retract, talk.react
         self.past, self.search_here, self.whole = (past := Past(session)).past, past.search_here, past.whole
-        places = Places(session)
+        self.tracing, places = Tracing(session), Places(session)
         self.create, self.join, self.leave, self.room = places.create, places.join, places.leave, places.room
         self.rooms, self.members, self.targets = places.rooms, places.members, places.targets
         self.history, self.search, self.receipts = places.history, places.search, places.receipts
@@ -152,16 +154,20 @@ class Chat:
         session.state = replace(session.state, user=identity.user)
         session.device_name = identity.device_name
         life = Life(session, self._dial, identity, self._timeout) if self._dial is not None else None
+        if life is not None:
+            # An end that comes while we enter is no end of the session.
+            session.on_lost = life.lost
         if session.attached or life is None:
             await enter(session, identity)
         else:
-            session.on_lost = life.lost
             early = await life.connect(identity)
-            session.on_lost = session.over
             session.inbox.put(Line("online", early=early))
-        if life is not None and self._reconnect:
+        if life is not None and not self._reconnect:
+            session.on_lost = session.over
+            if session.requests.lost is not None:
+                session.over(session.requests.lost)
+        elif life is not None:
             self._life = life
-            session.on_lost = life.lost
             self._living = asyncio.get_running_loop().create_task(life.run())
 
     async def close(self, reason: str = "quit") -> None:
@@ -266,6 +272,7 @@ async def meet(
     memory: Memory | None = None,
     tickets: Tickets | None = None,
     read_receipts: bool = True,
+    surroundings: Surroundings = HERE,
 ) -> Chat:
     """A connection whose version is agreed, for `Chat.open`; the caller closes it, and the memory after it.
 
@@ -279,14 +286,15 @@ async def meet(
     try:
         async with asyncio.timeout(timeout):
             chat = Chat(
-                await reach(host, port, trusting, tickets=tickets),
+                await reach(host, port, trusting, tickets=tickets, options=_options(surroundings)),
                 versions=versions,
                 device=device,
                 memory=memory,
                 kept=kept,
-                dial=_dialing(host, port, trusting, tickets, met=True) if reconnect else None,
+                dial=_dialing(host, port, trusting, tickets, surroundings, met=True) if reconnect else None,
                 timeout=timeout,
                 read_receipts=read_receipts,
+                surroundings=surroundings,
             )
             try:
                 await chat._negotiated
@@ -338,7 +346,24 @@ async def connect(
         yield chat
 
 
-def _dialing(host: str, port: int, trusting: Trusting, tickets: Tickets | None, *, met: bool = False) -> Dial:
+def _options(surroundings: Surroundings) -> Options | None:
+    """How links are to be, where that is not as usual."""
+    if surroundings.qlog is None:
+        return None
+    from quicchat.transport.options import Options
+
+    return Options(qlog=surroundings.qlog)
+
+
+def _dialing(
+    host: str,
+    port: int,
+    trusting: Trusting,
+    tickets: Tickets | None,
+    surroundings: Surroundings = HERE,
+    *,
+    met: bool = False,
+) -> Dial:
     """Links to a server; once it was `met`, whoever has another key is not believed, and nobody is asked."""
     known = replace(trusting, ask=None, accept_new=False)
 
@@ -346,7 +371,8 @@ def _dialing(host: str, port: int, trusting: Trusting, tickets: Tickets | None, 
         from quicchat.client.connect import reach
 
         nonlocal met
-        link = await reach(host, port, known if met else trusting, tickets=tickets, early=early)
+        options = _options(surroundings)
+        link = await reach(host, port, known if met else trusting, tickets=tickets, early=early, options=options)
         met = True
         return link
 

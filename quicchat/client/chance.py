@@ -5,9 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from quicchat.values import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quicchat.transport.shelf import Shelf
 
 #: So many random bytes.
 Chance = Callable[[int], bytes]
@@ -34,6 +39,10 @@ class Surroundings:
 
     chance: Chance = secrets.token_bytes
     wall: Callable[[], float] = wall
+    #: Where connections that ended with a fault are kept, if anywhere.
+    flights: Shelf | None = None
+    #: Where each connection leaves what it did on the level of QUIC, if anywhere.
+    qlog: Path | None = None
 
 
 #: This machine's own.

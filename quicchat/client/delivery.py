@@ -140,6 +140,7 @@ class Delivery:
         return held
 
     def _give(self, held: Held) -> None:
+        self._inbox.traces.given(held.event)
         self._scribe.hold(held)
         self._provider.held(held.event)
         if isinstance(held.event, Opened):

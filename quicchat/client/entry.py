@@ -10,6 +10,7 @@ from quicchat.client.session import Session
 from quicchat.client.state import reduce
 from quicchat.errors import MEANINGS, Code, Refused
 from quicchat.wire.chapters.accounts import HEADS
+from quicchat.wire.states import State
 
 
 async def enter(session: Session, identity: Identity, *, early: bool = False) -> bool:
@@ -27,7 +28,13 @@ async def enter(session: Session, identity: Identity, *, early: bool = False) ->
     await requests.negotiated
     if identity.sign_up:
         await login.sign_up(requests, identity, chance)
-    answer, session.salt = await login.prove(requests, identity, requests.link.certificate_hash, chance)
+    try:
+        answer, session.salt = await login.prove(requests, identity, requests.link.certificate_hash, chance)
+    except Refused as refusal:
+        if requests.connection.state is not State.AUTHENTICATING:
+            # It is we who refuse: that server is another, and hears no more but the close (4.2-3).
+            requests.driver.close(Code.AUTH_FAILED, refusal.text)
+        raise
     if answer.token is not None:
         await session.scribe.credit(Token(answer.token, answer.expires or 0, session.salt))
     session.state = reduce(session.state, answer)

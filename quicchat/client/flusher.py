@@ -56,6 +56,10 @@ class Flusher:
         self._sealing: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, str] = {}
 
+    def way(self, room: str) -> tuple[int, int | None]:
+        """Which connection of this run this is, and on which stream the messages of a room are under way on it."""
+        return self._requests.number, self._paths.get(room, (None, 0))[0]
+
     def wake(self) -> None:
         """There is something new to send, or an answer came."""
         self._wake.set()
@@ -71,7 +75,8 @@ class Flusher:
             while self._requests.lost is None:
                 self._wake.clear()
                 try:
-                    await self._send(self._ready())
+                    # A server that is about to stop is asked nothing new (3.5-6).
+                    await self._send(() if self._requests.draining else self._ready())
                 except (LinkLost, LocalProtocolError):
                     await asyncio.shield(self._requests.ended)
                     return

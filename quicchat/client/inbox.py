@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from quicchat.client.events import Happening
 from quicchat.client.memory import WAITING
+from quicchat.client.traces import Traces
 from quicchat.wire.chapters.messages import Message
 from quicchat.wire.registry import Pdu
 
@@ -21,10 +22,12 @@ def _nothing(message: Message) -> None:
 class Inbox:
     """A queue for one reader. While it is `full` nothing of any log may be put in: it is fetched later.
 
-    What is left of the room belongs to events that are not in any log; of those the oldest give way.
+    What is left of the room belongs to events that are not in any log; of those the oldest give way. `traces`
+    remembers how messages came here, and how those of one's own went.
     """
 
-    def __init__(self, *, most: int = WAITING) -> None:
+    def __init__(self, traces: Traces, *, most: int = WAITING) -> None:
+        self.traces = traces
         self._most = most
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
@@ -66,6 +69,7 @@ class Inbox:
             await self._news.wait()
         event = self._events.popleft()
         if isinstance(event, Message):
+            self.traces.shown(event)
             self.on_given(event)
         if len(self._events) == self._most // 2:
             self.on_room()

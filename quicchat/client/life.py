@@ -14,7 +14,7 @@ from quicchat.client.events import Line
 from quicchat.client.login import Identity
 from quicchat.client.requests import Requests
 from quicchat.client.session import Session
-from quicchat.errors import Code, LinkLost, LocalProtocolError, QuicchatError, Refused, UsageError, describe
+from quicchat.errors import MEANINGS, Code, LinkLost, LocalProtocolError, QuicchatError, Refused, UsageError, describe
 from quicchat.transport.link import Link
 
 #: Makes a link to the server; with True its first bytes need not wait for the handshake.
@@ -86,6 +86,7 @@ class Life:
 
     async def connect(self, identity: Identity | None = None) -> bool:
         """One attempt; whether the token went with the first flight and was taken. Raises as `entry.enter`."""
+        again = identity is None
         identity = identity or self._identity
         early = self._session.scribe.token is not None and not (identity.sign_up or identity.prove)
         async with asyncio.timeout(ATTEMPT):
@@ -93,9 +94,10 @@ class Life:
                 try:
                     async with asyncio.timeout(self._timeout):
                         return await self._enter(identity, early=True)
-                except (LinkLost, TimeoutError):
+                except (LinkLost, TimeoutError) as failure:
                     # Early data may be refused in many ways: once more without, which tells what is really wrong.
-                    pass
+                    if again and isinstance(failure, LinkLost) and _wants_peace(failure):
+                        raise
                 except Refused as refusal:
                     if refusal.code is not Code.REPLAY:
                         raise
@@ -155,6 +157,14 @@ class Life:
 
     def _tell(self, line: Line) -> None:
         self._session.inbox.put(line)
+
+
+def _wants_peace(lost: LinkLost) -> bool:
+    """Whether the server itself says that it is better asked later (3.5-7)."""
+    try:
+        return lost.application and lost.remote and lost.code != Code.REPLAY and MEANINGS[Code(lost.code)].temporary
+    except ValueError:
+        return False
 
 
 def _failure(error: QuicchatError | OSError) -> QuicchatError:

@@ -137,7 +137,7 @@ class Posting:
         """RESUMED says which of those that were never acknowledged are stored, and where; they come back as events."""
         for entry in self.outbox.known(dict(known)):
             answer = _again(entry)
-            self._settled(entry, answer)
+            self._settled(entry, answer, told=False)
 
     def over(self, lost: LinkLost) -> None:
         """There will be no other connection: nobody waits any longer."""
@@ -192,8 +192,9 @@ class Posting:
                 future.set_exception(failure or Refused(Code.INTERNAL))
                 future.exception()
 
-    def _settled(self, entry: Entry, answer: Posted) -> None:
+    def _settled(self, entry: Entry, answer: Posted, *, told: bool = True) -> None:
         """A message is stored."""
+        self._inbox.traces.stored(entry, answer, told=told)
         self._tell(entry)
         self._scribe.entries([entry], self.outbox.forgotten())
         future = self._answers.pop(entry.cid, None)
@@ -205,11 +206,14 @@ class Posting:
 
     def _tell(self, entry: Entry | None) -> None:
         if entry is not None:
+            way = self._flusher.way(entry.room) if self._flusher is not None else (0, None)
+            self._inbox.traces.moved(entry, *way)
             self._inbox.put(Progress(entry.cid, entry.room, entry.seq, entry.state, reason=entry.reason))
 
     def _progress(self, news: Iterable[Progress]) -> None:
         changed: Mapping[bytes, None] = dict.fromkeys(each.cid for each in news)
         for each in news:
+            self._inbox.traces.reached(each)
             self._inbox.put(each)
         entries = [entry for cid in changed if (entry := self.outbox.get(cid)) is not None]
         if entries:

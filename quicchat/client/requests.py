@@ -12,10 +12,12 @@ from quicchat.protocol.channels import Ended
 from quicchat.protocol.connection import Connection, Event, Lost, Received
 from quicchat.transport.driver import Driver
 from quicchat.transport.link import Link
+from quicchat.transport.recorder import Recorder
 from quicchat.values import dataclass
 from quicchat.wire.chapters.messages import Posted
 from quicchat.wire.chapters.session import Error, Purpose, StreamOpen, VersionResponse
 from quicchat.wire.registry import Pdu
+from quicchat.wire.states import State
 
 A = TypeVar("A", bound=Pdu)
 
@@ -46,8 +48,12 @@ class Requests:
         on_pdu: Callable[[Pdu], None],
         on_lost: Callable[[LinkLost], None],
         on_ended: Callable[[int], None] = _heedless,
+        number: int = 1,
+        recorder: Recorder | None = None,
     ) -> None:
         self.link = link
+        #: Which connection of this run it is.
+        self.number = number
         self.connection = connection
         self.lost: LinkLost | None = None
         self._loop = asyncio.get_running_loop()
@@ -57,12 +63,15 @@ class Requests:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         #: Whether what `on_pdu` has just been given answers a request.
         self.answering = False
+        #: On which stream it came; None for control and for datagrams.
+        self.heard_on: int | None = None
+        self._control: int | None = None
         self._on_pdu = on_pdu
         self._on_lost = on_lost
         self._on_ended = on_ended
         self._waiting: dict[int, _Waiting] = {}
         self._next = 0
-        self.driver = Driver(link, connection, self._on_events)
+        self.driver = Driver(link, connection, self._on_events, recorder=recorder)
         #: The streams that carry files.
         self.files = Streams(self.driver, self.tell, self._begin_file)
 
@@ -70,6 +79,11 @@ class Requests:
     def version(self) -> int:
         """The version agreed, 0 before."""
         return self.connection.version or 0
+
+    @property
+    def draining(self) -> bool:
+        """Whether one end has taken leave: what runs finishes, and nothing should begin."""
+        return self.connection.state is State.DRAINING
 
     async def ask(self, pdu: Pdu, answer: type[A], *, aside: bool = False, sid: int | None = None) -> A:
         """Send a request and wait for its answer; `aside` uses a query stream of its own.
@@ -129,7 +143,8 @@ class Requests:
             if self.files.take(event):
                 continue
             match event:
-                case Received(_, envelope) if isinstance(envelope.pdu, Pdu):
+                case Received(sid, envelope) if isinstance(envelope.pdu, Pdu):
+                    self.heard_on = sid if sid != self._control else None
                     self._received(envelope.pdu, envelope.re)
                 case Ended(sid, _):
                     self._stream_ended(sid)
@@ -138,6 +153,7 @@ class Requests:
 
     def _received(self, pdu: Pdu, re: int | None) -> None:
         if isinstance(pdu, VersionResponse):
+            self._control, self.heard_on = self.heard_on, None
             self._agreed(pdu)
         waiting = self._waiting.get(re) if re is not None else None
         final = waiting is not None and not (waiting.many and _is_part(pdu))

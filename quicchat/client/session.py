@@ -26,6 +26,7 @@ from quicchat.client.receipts import Receipts
 from quicchat.client.requests import Requests
 from quicchat.client.scribe import Scribe
 from quicchat.client.state import RoomView, State, marked, named, reduce
+from quicchat.client.traces import Traces
 from quicchat.client.whispers import Whispers
 from quicchat.errors import Code, LinkLost, LocalProtocolError, Refused
 from quicchat.protocol.connection import Connection
@@ -72,7 +73,7 @@ class Session:
         self.surroundings = surroundings
         #: Rooms and people as they are now; before the first login, the rooms of which this device knows.
         self.state = State(rooms={room: _known(room, each) for room, each in kept.cursors.items()})
-        self.inbox = Inbox()
+        self.inbox = Inbox(Traces(surroundings.wall))
         self.scribe = Scribe(memory, kept, self._on_kept)
         self.provider = provider(self.scribe, _wires(self))
         self.delivery = Delivery(self.scribe, self.inbox, self.provider, partial(_unfolded, self), self._on_opened)
@@ -135,6 +136,7 @@ class Session:
             seed=number(self.surroundings.chance),
         )
         self._early = self.goaway = self._lanes = None
+        nth = self._requests.number + 1 if self._requests is not None else 1
         requests = Requests(
             link,
             connection,
@@ -142,6 +144,8 @@ class Session:
             on_pdu=lambda pdu: self._on_pdu(pdu) if requests is self._requests else None,
             on_lost=lambda lost: self._on_lost(lost) if requests is self._requests else None,
             on_ended=lambda sid: self._lanes.ended(sid) if self._lanes and requests is self._requests else None,
+            number=nth,
+            recorder=self.surroundings.flights.recorder() if self.surroundings.flights is not None else None,
         )
         self._requests = requests
         self._fading = [*(each for each in self._fading if not each.driver.gone.is_set()), requests]
@@ -274,6 +278,7 @@ class Session:
         self.state = reduce(self.state, pdu, now)
         match pdu:
             case Message():
+                self.inbox.traces.came(pdu, self.requests.number, self.requests.heard_on)
                 self.fetch.take(pdu)
                 self._active(pdu.room)
                 if pdu.kind is Kind.LEAVE and pdu.sender == self.state.user and pdu.room not in self.state.rooms:
@@ -344,6 +349,7 @@ class Session:
         self.scribe.drop(room)
         self.receipts.forget(room)
         self.posting.tracker.forget(room)
+        self.inbox.traces.forget(room)
         self.inbox.put(Reset(room))
 
 

@@ -222,6 +222,19 @@ def read_authority(path: Path) -> bytes:
     return pem
 
 
+def authorities(pem: bytes) -> list[Authority]:
+    """The CAs of an anchor."""
+    return [Authority(each.public_bytes(Encoding.DER)) for each in x509.load_pem_x509_certificates(pem)]
+
+
+def names_of(leaf: bytes) -> list[str]:
+    """The host names and addresses that a certificate (DER) is for."""
+    try:
+        return _names(_read(leaf))
+    except ValueError:
+        return []
+
+
 def is_certificate_alert(code: int) -> bool:
     """Whether a close code says that a certificate was refused (TLS alerts 42 to 48 in RFC 9001 section 4.8)."""
     return 0x12A <= code <= 0x130

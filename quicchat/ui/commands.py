@@ -137,6 +137,7 @@ _TALK: Final = (
         aliases=("find",),
         kept=True,
     ),
+    Command("trace", "[seq]", "show the way that a message took, or the last one", talk.trace, since=1, local=True),
     Command("typing", "[onoff]", "show that you are writing here", talk.typing),
     Command("echo", "<text...>", "have the server send something back", talk.echo, since=1),
 )

@@ -14,6 +14,7 @@ from typing import Final
 
 from quicchat.client.api import Chat, meet
 from quicchat.client.backoff import Backoff, is_worth_trying
+from quicchat.client.chance import HERE
 from quicchat.client.device import device_in
 from quicchat.client.login import Identity
 from quicchat.client.memory import Memory
@@ -69,6 +70,11 @@ class Contact:
         self._config = config
         self._agreed = agreed
         self._names = names
+        self._surroundings = replace(HERE, qlog=config.qlog)
+        if config.flights:
+            from quicchat.transport.shelf import Shelf
+
+            self._surroundings = replace(self._surroundings, flights=Shelf(config.data / "flights"))
         #: Whether nobody has come here from this device before.
         self.is_first = False
         self._forgets = False
@@ -112,6 +118,8 @@ class Contact:
 
         Raises UsageError where there is no server, Doubt where it is unknown, Refused where it says no.
         """
+        if self._config.qlog is not None:
+            self.tell(Note(f"qlog is written to {self._config.qlog}, and tells with whom you talk, and when"))
         memory = self._remember(identity.user)
         try:
             await self._share(memory, identity.user)
@@ -184,6 +192,7 @@ class Contact:
             timeout=config.connect_timeout,
             reconnect=config.on_server_loss == "reconnect",
             memory=memory,
+            surroundings=self._surroundings,
         )
         try:
             # So that the user knows this device again in the list of his sessions.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from quicchat.client.events import Progress
 from quicchat.client.state import Person
+from quicchat.client.traces import Trace
 from quicchat.errors import Code
 from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
 from quicchat.ui.words import Call, Choice, Command
@@ -376,6 +377,7 @@ Outcome = (
     | Found
     | Unread
     | Receipts
+    | Trace
     | Devices
     | Files
     | Transfers

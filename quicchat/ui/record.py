@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from quicchat.client.events import KeyNews, Line, Reset
 from quicchat.client.state import State
+from quicchat.client.traces import Step, Trace
 from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
 from quicchat.ui.notices import Notice
 from quicchat.ui.outcomes import (
@@ -94,6 +95,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "found": ("words", "messages"),
     "unread": ("rooms",),
     "receipts": ("room", "people", "count"),
+    "trace": ("room", "seq", "cid", "from", "own", "sent", "steps"),
     "sessions": ("sessions", "devices"),
     "keys": ("user", "trust", "identity", "devices"),
     "key": ("kind", "user", "text"),
@@ -233,6 +235,11 @@ def _listed(item: object) -> _Row | None:
             return "unread", (_rows(item.rows, "room", "unread", "mentions"),)
         case Receipts():
             return "receipts", (item.room, _rows(item.rows, "user", "delivered", "read", "at"), item.count)
+        case Trace():
+            steps = [(each.what, each.at, each.whose, each.connection or None, *_rest(each)) for each in item.steps]
+            names = ("step", "at", "clock", "connection", "stream", "by", "count", "note")
+            whose = (item.room, item.seq, item.cid.hex(), item.sender, item.own, item.sent)
+            return "trace", (*whose, _rows(steps, *names))
         case Devices():
             devices = [(session, device.hex(), *rest) for session, device, *rest in item.rows]
             sessions = _rows(devices, "session", "device", "name", "address", "since", "own")
@@ -258,6 +265,11 @@ def _of_keys(item: object) -> _Row | None:
         case Recovery(code):
             return "recovery", (code,)
     return None
+
+
+def _rest(step: Step) -> tuple[Any, ...]:
+    stream = "control" if step.connection and step.stream is None else step.stream
+    return stream, step.by, step.count, step.note
 
 
 def _keyed(rows: Iterable[Device]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from quicchat.client.state import Person
+from quicchat.client.traces import Step, Trace
 from quicchat.ui.figures import rate_of, share_of, size_of, span_of
 from quicchat.ui.help import commands
 from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
@@ -52,6 +53,8 @@ def listed(item: object, clock: Clock, times: str) -> Iterator[str] | None:
             return unread(item)
         case Receipts():
             return receipts(item, clock)
+        case Trace():
+            return trace(item, clock)
         case Devices():
             return devices(item, clock)
         case Files():
@@ -105,6 +108,29 @@ def receipts(item: Receipts, clock: Clock) -> Iterator[str]:
         yield f"{user} has #{delivered}, read #{read} ({clock(at or None)})"
     if item.count is not None:
         yield f"{item.count} have everything"
+
+
+def trace(item: Trace, clock: Clock) -> Iterator[str]:
+    """A line for each step, in order; times of another clock than this machine's say so."""
+    where = f"#{item.seq}" if item.seq is not None else "not stored yet"
+    again = f", sent {item.sent} times" if item.sent > 1 else ""
+    yield f"{where} in {item.room}, by {item.sender or 'somebody'}{again}"
+    for each in item.steps:
+        yield f"{clock(each.at):>8}  {_step(each)}"
+
+
+def _step(step: Step) -> str:
+    words = [step.what]
+    if step.connection:
+        stream = "control" if step.stream is None else f"stream {step.stream}"
+        words.append(f"on connection {step.connection}, {stream}")
+    if step.by is not None:
+        words.append(f"by {step.by}")
+    elif step.count is not None:
+        words.append(f"by {step.count}")
+    if step.whose != "here" and step.at is not None:
+        words.append(f"({step.whose}'s clock)")
+    return " ".join(words) + (f": {step.note}" if step.note else "")
 
 
 def devices(item: Devices, clock: Clock) -> Iterator[str]:

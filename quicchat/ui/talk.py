@@ -99,6 +99,15 @@ def _done(command: str, room: str, seq: int, sender: str) -> Done:
     return Done(command, {"seq": str(seq), "room": room}, (seq, sender) if sender else None)
 
 
+async def trace(desk: Desk, call: Call) -> Outcome:
+    room = desk.here
+    # What still waits is the last that was said there, and has no place yet.
+    if call.is_about_the_last and (waiting := desk.chat.tracing.waiting(room)) is not None:
+        return waiting
+    seq, _ = await desk.meant(call, room, own=None)
+    return await desk.chat.tracing.of(room, seq)
+
+
 async def typing(desk: Desk, call: Call) -> Outcome:
     on = (call.get("onoff") or "on").lower() == "on"
     desk.chat.typing(desk.here, on)

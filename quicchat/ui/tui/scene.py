@@ -9,6 +9,7 @@ from typing import Final
 from quicchat.client.events import KeyNews
 from quicchat.client.events import Sent as Reach
 from quicchat.client.state import State
+from quicchat.client.traces import Trace
 from quicchat.errors import LinkLost, LocalProtocolError, Refused
 from quicchat.ui.book import Book
 from quicchat.ui.desk import Desk
@@ -65,6 +66,7 @@ _LISTS: Final = {
     Transfers: "Transfers",
     Devices: "Sessions",
     Receipts: "Receipts",
+    Trace: "Trace",
     Unread: "Unread",
     Keyed: "Keys",
     Numbers: "Safety number",
