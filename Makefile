@@ -16,16 +16,21 @@ GONE := $(shell test -x $(BIN)/python || rm -rf .venv)
 
 # What to hand to pytest: make test TESTS=tests/wire FLAGS=-x
 TESTS ?= tests
-FLAGS ?= -n 4
+FLAGS ?= -n 4 --dist worksteal
+# What to hand to the kit: make conform CASES='--slow --html report'
+CASES ?=
 # What make soak plays; the first 500 are part of make test.
 SEEDS ?= 0..19999
 
+# The tests of what make coverage measures.
+PURE := tests/wire tests/protocol tests/properties tests/conformance/test_finding.py tests/conformance/test_messages.py
+
 .DEFAULT_GOAL := help
-.PHONY: help demo chat test check bench soak fuzz spec picture lock clean
+.PHONY: help demo chat test check conform conform-client mutants bench soak hostile fuzz coverage spec picture lock clean
 
 help: ## list these goals
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(firstword $(MAKEFILE_LIST)) | while read -r goal text; do \
-	printf '  make %-7s %s\n' "$$goal" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(firstword $(MAKEFILE_LIST)) | while read -r goal text; do \
+	printf '  make %-14s %s\n' "$$goal" "$$text"; done
 
 demo: .venv/.use ## watch a server and three clients talk, and stop by themselves
 	@$(BIN)/python -m quicchat.tools.demo
@@ -44,6 +49,17 @@ check: .venv/.dev ## lint, types, layers, sizes, generated files
 	$(BIN)/python -m quicchat.tools.specgen --check
 	$(BIN)/python -m mypy
 
+conform: .venv/.use ## hold a server of ours against the specification, in all versions and in the first alone
+	@for versions in 1,2 1; do $(BIN)/python -m quicchat conform --thorough $(CASES) --start \
+	"$(BIN)/python -m quicchat server -p {port} --data {data} --rate 0 --signup open --versions $$versions" || exit; done
+
+conform-client: .venv/.use ## hold our client against the specification, by a server that does not
+	@$(BIN)/python -m quicchat conform --serve :0 -j 3 $(CASES) --client \
+	"$(BIN)/python -m quicchat client -s {host} -p {port} -u {user} --password-file {passwordfile} --plain"
+
+mutants: .venv/.dev ## break the server on purpose, fault by fault, and see that the kit notices
+	@$(BIN)/python -m tests.mutants
+
 bench: .venv/.dev ## measure speed against its targets
 	@$(BIN)/python -m tests.bench
 
@@ -51,11 +67,20 @@ soak: .venv/.dev ## play 20,000 seeds of the simulation, and move files through 
 	@$(BIN)/python -m quicchat.tools.sim --seeds $(SEEDS)
 	@QUICCHAT_TEST_KILLS=10 QUICCHAT_TEST_MIB=100 $(BIN)/python -m pytest -q --timeout=900 tests/e2e/test_files*.py
 
+hostile: .venv/.dev ## play every row of spec/hostile.md against a server, beside people who talk
+	@QUICCHAT_TEST_HOSTILE=1 $(BIN)/python -m pytest -q --timeout=120 tests/hostile
+
 fuzz: .venv/.dev ## look for inputs that break it, for some minutes
 	@$(BIN)/python -m pytest -q $(FLAGS) -m hypothesis --hypothesis-profile=fuzz --timeout=3600 $(TESTS)
+	@QUICCHAT_FUZZ=32000 $(BIN)/python -m pytest -q $(FLAGS) --timeout=3600 tests/transport/test_fuzz.py
 
-spec: .venv/.dev ## write the generated parts of spec/ anew
-	@$(BIN)/python -m quicchat.tools.specgen
+# What measures time is left out: it takes longer while somebody counts.
+coverage: .venv/.dev ## measure which lines and branches of wire and protocol are tested: all of them must be
+	@$(BIN)/python -m coverage run -m pytest -q -k 'not in_time' $(PURE)
+	@$(BIN)/python -m coverage report --skip-covered --show-missing --fail-under=100
+
+spec: .venv/.dev ## write the generated parts of spec/ anew, and all of it as a page: build/spec/index.html
+	@$(BIN)/python -m quicchat.tools.specgen --page
 
 picture: .venv/.dev ## draw the pictures of the README anew
 	@$(BIN)/python -m tests.picture

@@ -1,8 +1,8 @@
 """The command line: starts what was asked for, and turns every fault into one line. (spec 12-operation)
 
 Nothing but argparse and the settings is imported before a command is known, so that help comes at once.
-Exit codes: 0 ok, 2 usage, 3 cannot start or connect, 4 certificate, 5 login, 6 refused, 130 interrupt; 1 is a mistake
-of ours.
+Exit codes: 0 ok, 2 usage, 3 cannot start or connect, 4 certificate, 5 login, 6 refused, 7 a server deviates (conform),
+130 interrupt; 1 is a mistake of ours.
 """
 
 from __future__ import annotations
@@ -84,8 +84,12 @@ def _no_command(words: list[str]) -> NoReturn:
 def _server(words: list[str]) -> int:
     config = server_config(words, os.environ)
 
+    # As for the client; here the pauses are everybody's.
+    gc.disable()
     from quicchat.server.app import run
 
+    gc.freeze()
+    gc.enable()
     return run(config)
 
 
@@ -184,6 +188,29 @@ def _keys(words: list[str]) -> int:
     return run(config, flags["what"], flags["words"], secret=flags["secret"], sure=flags["yes"])
 
 
+def _doctor(words: list[str]) -> int:
+    parser = parsers.doctor()
+    flags, config = _errand(parser, words)
+    if flags["where"] is not None:
+        config = read(ClientConfig, _pointed(flags), os.environ, flags["config"], flags["profile"])
+
+    from quicchat.tools.doctor.main import run
+
+    # A name in the file is no wish to log in.
+    return run(config, flags["user"] is not None)
+
+
+def _pointed(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags of an errand, with HOST, HOST:PORT or [HOST]:PORT among them."""
+    word = flags["where"]
+    host, colon, port = word.rpartition(":")
+    if not colon or "]" in port or (":" in host and not host.endswith("]")):
+        host, port = word, None
+    kept = {name: value for name, value in flags.items() if name in parsers.ERRAND}
+    given = _placed(flags, [each for each in (host, port) if each is not None], ("host", "port"))
+    return kept | given
+
+
 def _fingerprint(words: list[str]) -> int:
     flags = vars(parsers.fingerprint().parse_intermixed_args(words))
     file = flags.pop("config")
@@ -237,6 +264,51 @@ def _scenario(words: list[str]) -> int:
     )
 
 
+def _conform(words: list[str]) -> int:
+    parser = parsers.conform()
+    found = parser.parse_args(_joined(words, "--features"))
+    if not (found.jobs.isdecimal() and 0 < int(found.jobs) <= 64):
+        parser.error(f"{found.jobs} is no number of cases from 1 to 64")
+
+    from quicchat.tools.conform.main import Misuse, Wanted, passwords, run
+
+    names, file = found.user or [], found.password_file or os.environ.get("QUICCHAT_PASSWORD_FILE")
+    try:
+        accounts = list(zip(names, passwords(found.password or (), file, len(names)), strict=True))
+        return run(
+            Wanted(
+                target=found.target,
+                only=[word for word in found.only or () if word != "all"],
+                features=found.features or (),
+                accounts=accounts,
+                strict=found.strict,
+                slow=found.slow,
+                thorough=found.thorough,
+                at_once=int(found.jobs),
+                start=found.start,
+                serve=found.serve,
+                client=found.client,
+                listing=found.list,
+                junit=found.junit,
+                json=found.json,
+                html=found.html,
+            )
+        )
+    except Misuse as error:
+        raise UsageError(str(error)) from error
+
+
+def _joined(words: list[str], flag: str) -> list[str]:
+    """The words, with one behind a flag joined to it that would itself look like a flag: `-keys`."""
+    made: list[str] = []
+    for word in words:
+        if made and made[-1] == flag and word.startswith("-") and not word.startswith("--"):
+            made[-1] = f"{flag}={word}"
+        else:
+            made.append(word)
+    return made
+
+
 def _completion(words: list[str]) -> int:
     parser = parsers.completion()
     shell = parser.parse_args(words).shell
@@ -257,9 +329,11 @@ _COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {
     "get": _get,
     "files": _files,
     "keys": _keys,
+    "doctor": _doctor,
     "fingerprint": _fingerprint,
     "config": _config,
     "scenario": _scenario,
+    "conform": _conform,
     "completion": _completion,
 }
 

@@ -20,7 +20,7 @@ _ID: Final = re.compile(r"\*\*\[(\d+)\.(\d+)-(\d+)\]\*\*\s*")
 _QUOTE: Final = re.compile(r"\[(\d+\.\d+-\d+)\]")
 _HEADING: Final = re.compile(r"^## (\d+\.\d+)\b", re.MULTILINE)
 _CODE: Final = re.compile(r"`[^`]*`")
-_DEMAND: Final = re.compile(r"\b(?:MUST|SHOULD)\b")
+_DEMAND: Final = re.compile(r"\b(?:MUST|SHOULD|MAY|SHALL|REQUIRED|RECOMMENDED|OPTIONAL)\b")
 _STRENGTHS: Final = ("MUST", "SHOULD", "MAY")
 
 
@@ -76,12 +76,18 @@ def _start_of_next(text: str) -> Iterator[int]:
 def quotes(root: Path) -> dict[str, list[str]]:
     """Id -> the tests that quote it, as pytest names them."""
     found: dict[str, list[str]] = {}
+    for test, docstring in docstrings(root):
+        for number in dict.fromkeys(_QUOTE.findall(docstring)):
+            found.setdefault(number, []).append(test)
+    return found
+
+
+def docstrings(root: Path) -> Iterator[tuple[str, str]]:
+    """Every test, as pytest names it, with what it says of itself."""
     for path in sorted((root / "tests").rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for name, docstring in _tests(tree):
-            for number in dict.fromkeys(_QUOTE.findall(docstring)):
-                found.setdefault(number, []).append(f"{path.relative_to(root).as_posix()}::{name}")
-    return found
+            yield f"{path.relative_to(root).as_posix()}::{name}", docstring
 
 
 def _tests(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -114,7 +120,7 @@ def faults(found: Sequence[Rule], quoted: Mapping[str, Sequence[str]]) -> list[s
 
 
 def unmarked(root: Path) -> list[str]:
-    """Paragraphs of a chapter that say MUST or SHOULD without an id."""
+    """Paragraphs of a chapter that use a key word of RFC 2119 without an id."""
     wrong = []
     for path in sorted((root / "spec").glob("[0-9][0-9]-*.md")):
         for block in re.split(r"\n\s*\n|\n(?=[-*#|] )", path.read_text(encoding="utf-8")):

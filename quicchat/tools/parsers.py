@@ -144,6 +144,12 @@ def keys() -> Parser:
     return parser
 
 
+def doctor() -> Parser:
+    parser = _errand("doctor", "[HOST[:PORT]]", "Find out why a server cannot be reached, or what is wrong there.")
+    parser.add_argument("where", nargs="?", metavar="HOST:PORT", help="the server; the same as -s and -p")
+    return parser
+
+
 def fingerprint() -> Parser:
     known = (one for one in settings(ServerConfig) if one.name in ("data", "cert", "key"))
     return _command("fingerprint", "", "Show the fingerprint that clients of a server compare.", known)
@@ -171,6 +177,46 @@ def scenario() -> Parser:
     return parser
 
 
+def conform() -> Parser:
+    parser = Parser(
+        prog="quicchat conform",
+        usage="quicchat conform [flags] HOST[:PORT]\n       quicchat conform [flags] --start COMMAND\n"
+        "       quicchat conform [flags] --serve [ADDRESS]:PORT [--client COMMAND]\n       quicchat conform --list",
+        description="Hold a server, or a client, against the specification, whoever wrote it.",
+        epilog="It makes accounts and rooms with names of its own, where it may, and leaves them there. "
+        "The exit code is 7 where the server deviates.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", nargs="?", metavar="HOST:PORT", help="the server; an IPv6 address as [::1]:55667")
+    parser.add_argument("--serve", metavar="ADDRESS", help="be a server for a client under test, at [ADDRESS]:PORT")
+    parser.add_argument(
+        "--client", metavar="COMMAND", help="with --serve: start the client so, with {host}, {port}, {user}, {password}"
+    )
+    parser.add_argument(
+        "--only", "--case", nargs="+", action="extend", metavar="ID", help="cases whose ids begin so: 3.1, QC-4.2-3/"
+    )
+    parser.add_argument("--slow", action="store_true", help="also cases that wait for a deadline to pass")
+    parser.add_argument(
+        "--thorough", action="store_true", help="of each field all that is wrong; by default one of each sort, in turn"
+    )
+    parser.add_argument("--strict", action="store_true", help="what is only recommended counts, too")
+    parser.add_argument("--features", action="append", metavar="NAMES", help="what there is or not, as in files,-keys")
+    parser.add_argument("--user", action="append", metavar="NAME", help="an account to use, where nobody may sign up")
+    parser.add_argument(
+        "--password", action="append", metavar="TEXT", help="its password; others see it in the list of processes"
+    )
+    parser.add_argument("--password-file", metavar="FILE", help="the passwords, a line for each --user")
+    parser.add_argument(
+        "--start", metavar="COMMAND", help="start the server so, with {port} and {data}; it is killed and started anew"
+    )
+    parser.add_argument("--list", action="store_true", help="tell the cases and features, and play nothing")
+    parser.add_argument("--junit", metavar="FILE", help="write a report as JUnit XML; - is standard output")
+    parser.add_argument("--json", metavar="FILE", help="write a report, or the list, as JSON; - is standard output")
+    parser.add_argument("--html", metavar="DIRECTORY", help="write a report for a browser there")
+    parser.add_argument("-j", "--jobs", metavar="N", default="16", help="how many cases at a time (16)")
+    return parser
+
+
 def completion() -> Parser:
     parser = Parser(
         prog="quicchat completion",
@@ -192,9 +238,11 @@ PARSERS: Final[dict[str, Callable[[], Parser]]] = {
     "get": get,
     "files": files,
     "keys": keys,
+    "doctor": doctor,
     "fingerprint": fingerprint,
     "config": config,
     "scenario": scenario,
+    "conform": conform,
     "completion": completion,
 }
 

@@ -13,6 +13,8 @@ _shtab_quicchat_commands() {
     client:'Talk to a server.'
     completion:'Print what completes the words of this program in a shell.'
     config:'Show the settings that hold, and where each comes from.'
+    conform:'Hold a server, or a client, against the specification, whoever wrote it.'
+    doctor:'Find out why a server cannot be reached, or what is wrong there.'
     files:'List the files of a room, or those that the server shares.'
     fingerprint:'Show the fingerprint that clients of a server compare.'
     get:'Fetch a file that was sent, or that the server shares.'
@@ -61,6 +63,8 @@ _shtab_quicchat_client_options=(
   "--on-server-loss[what to do when the server is gone (reconnect)]:reconnect|exit:(reconnect exit)"
   "--ca[trust only this CA certificate (PEM)]:PATH:_files"
   "--fingerprint[trust only a server with this fingerprint]:TEXT:"
+  {--flights,--no-flights}"[keep the last of connections that ended with a fault, in flights\/, without contents (True)]"
+  "--qlog[directory for a file of each connection (qlog), which tells who talks when]:PATH:_files"
   "--accept-new-fingerprint[trust the key that the server shows now]"
   "--plain[--ui plain]"
   "(*)::the same as -s, -p, -u\; in style mystic USER HOST PORT:"
@@ -86,6 +90,54 @@ _shtab_quicchat_config_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_quicchat_config_defaults_added=0
+
+_shtab_quicchat_conform_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--serve[be a server for a client under test, at \[ADDRESS\]\:PORT]:ADDRESS:"
+  "--client[with --serve\: start the client so, with \{host\}, \{port\}, \{user\}, \{password\}]:COMMAND:"
+  "*"{--only,--case}"[cases whose ids begin so\: 3.1, QC-4.2-3\/]:ID:"
+  "--slow[also cases that wait for a deadline to pass]"
+  "--thorough[of each field all that is wrong\; by default one of each sort, in turn]"
+  "--strict[what is only recommended counts, too]"
+  "*--features[what there is or not, as in files,-keys]:NAMES:"
+  "*--user[an account to use, where nobody may sign up]:NAME:"
+  "*--password[its password\; others see it in the list of processes]:TEXT:"
+  "--password-file[the passwords, a line for each --user]:FILE:_files"
+  "--start[start the server so, with \{port\} and \{data\}\; it is killed and started anew]:COMMAND:"
+  "--list[tell the cases and features, and play nothing]"
+  "--junit[write a report as JUnit XML\; - is standard output]:FILE:_files"
+  "--json[write a report, or the list, as JSON\; - is standard output]:FILE:_files"
+  "--html[write a report for a browser there]:DIRECTORY:"
+  {-j,--jobs}"[how many cases at a time (16)]:N:"
+  ":the server\; an IPv6 address as \[\:\:1\]\:55667:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_quicchat_conform_defaults_added=0
+
+_shtab_quicchat_doctor_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--config[TOML file of settings to read]:FILE:_files"
+  "--profile[settings of the file to take, from \[profile.NAME\]]:NAME:"
+  {-s,--host}"[host name or address of the server (localhost)]:ADDRESS:"
+  {-p,--port}"[UDP port of the server (55667)]:N:"
+  {-u,--user}"[user name]:TEXT:"
+  "--password-file[file that holds the password, mode 0600]:PATH:_files"
+  "--invitation[word that lets you make an account on a server that asks for one]:TEXT:"
+  "--data[directory that holds what this device keeps]:PATH:_files"
+  {--json,--no-json}"[every event as a line of JSON]"
+  "--time[how times look (\%H\:\%M\:\%S)]:TEXT:"
+  "*--versions[protocol versions to offer, such as 2,1]:N:"
+  "--connect-timeout[seconds until connecting is given up (5.0)]:SECONDS:"
+  {--wait,--no-wait}"[keep trying until the server is there]"
+  "--ca[trust only this CA certificate (PEM)]:PATH:_files"
+  "--fingerprint[trust only a server with this fingerprint]:TEXT:"
+  "--accept-new-fingerprint[trust the key that the server shows now]"
+  ":the server\; the same as -s and -p:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_quicchat_doctor_defaults_added=0
 
 _shtab_quicchat_files_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -247,9 +299,12 @@ _shtab_quicchat_server_options=(
   "--ping-interval[seconds between two signs of life (10.0)]:SECONDS:"
   "--idle-timeout[seconds of silence until a client is gone (30.0)]:SECONDS:"
   "--login-timeout[seconds that a client has to log in (15.0)]:SECONDS:"
+  "*--versions[protocol versions to speak, instead of all]:N:"
   "--backlog[bytes that a slow client may leave unread (1048576)]:N:"
   "--rate[messages a second from one client\; 0 limits no requests at all (20)]:N:"
   "--burst[messages from one client at once, after a rest (100)]:N:"
+  {--flights,--no-flights}"[keep the last of connections that ended with a fault, in flights\/, without contents (True)]"
+  "--qlog[directory for a file of each connection (qlog), which tells who talks when]:PATH:_files"
   "--open-signup[--signup open]"
   "(*)::the same as --port:"
 )
@@ -305,6 +360,8 @@ _shtab_quicchat() {
         client) _arguments -C -s $_shtab_quicchat_client_options ;;
         completion) _arguments -C -s $_shtab_quicchat_completion_options ;;
         config) _arguments -C -s $_shtab_quicchat_config_options ;;
+        conform) _arguments -C -s $_shtab_quicchat_conform_options ;;
+        doctor) _arguments -C -s $_shtab_quicchat_doctor_options ;;
         files) _arguments -C -s $_shtab_quicchat_files_options ;;
         fingerprint) _arguments -C -s $_shtab_quicchat_fingerprint_options ;;
         get) _arguments -C -s $_shtab_quicchat_get_options ;;

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from quicchat.errors import Code
 from quicchat.wire.registry import FIRST_EXTENSION_KEY, RECORDS, REGISTRY, VERSIONS, Pdu, Registry
-from quicchat.wire.types import MAX_PAIRS, UINT64
+from quicchat.wire.types import MAX_PAIRS
 
 _HEAD = f"""\
 ; The PDUs of quicchat, versions {VERSIONS[0]} to {VERSIONS[-1]}, in CDDL (RFC 8610). Generated; do not edit.
@@ -27,7 +27,7 @@ envelope = (
 )
 
 ; Odd keys may be ignored, even ones must be understood.
-extension-key = {FIRST_EXTENSION_KEY}..{UINT64}
+extension-key = uint .ge {FIRST_EXTENSION_KEY}
 extension-value = int / text / bytes / bool / null / [* extension-value] / {{* uint => extension-value}}
 """
 

@@ -134,6 +134,32 @@ def _values(version: int) -> Iterator[Bad]:
         ("W19 simple(255) for an integer", b"\xf8\xff"),
     ):
         yield Bad(name, b"\xa3\x00" + bytes((version,)) + b"\x01\x03\x05\xa1\x01" + value, Code.SCHEMA)
+    for name, value in (
+        ("W14 tag 2 for an integer", b"\xc2\x41\x07"),
+        ("W14 tag 55799 before an integer", b"\xd9\xd9\xf7\x07"),
+        ("W10 indefinite bytes for an integer", b"\x5f\x41x\xff"),
+        ("W10 indefinite text for an integer", b"\x7f\x61x\xff"),
+    ):
+        yield Bad(name, b"\xa3\x00" + bytes((version,)) + b"\x01\x03\x05\xa1\x01" + value, Code.DECODE)
+    for name, value, code in (
+        ("W10 indefinite text for a text", b"\x7f\x61x\xff", Code.DECODE),
+        ("W14 tagged text for a text", b"\xd8\x20\x61x", Code.DECODE),
+        ("W19 float for a text", b"\xfb" + bytes(8), Code.SCHEMA),
+    ):
+        yield Bad(name, b"\xa3\x00" + bytes((version,)) + b"\x01\x0b\x05\xa1\x01" + value, code)
+    for name, value, code in (
+        ("W10 indefinite array for an array", b"\x9f\x01\xff", Code.DECODE),
+        ("W14 tag within an array", b"\x81\xc1\x01", Code.DECODE),
+        ("W19 float within an array", b"\x81\xf9\x3c\x00", Code.SCHEMA),
+        ("W19 undefined within an array", b"\x81\xf7", Code.SCHEMA),
+    ):
+        yield Bad(name, b"\xa3\x00" + bytes((version,)) + b"\x01\x01\x05\xa1\x01" + value, code)
+    for name, value, code in (
+        ("W14 tag in the envelope", b"\xc1\x07", Code.DECODE),
+        ("W19 float in the envelope", b"\xf9\x3c\x00", Code.SCHEMA),
+    ):
+        head = b"\xa4\x00" + bytes((version,)) + b"\x01\x03\x02"
+        yield Bad(name, head + value + b"\x05\xa1\x01\x07", code)
     yield Bad("W23 key below 32 that is none", _ping(version, b"\x18\x1f\x00", pairs=2), Code.SCHEMA)
     long = {1: "\U0001f642" * 16_000}
     yield Bad("W25 16,000 characters of 4 bytes", cbor2.dumps({0: version, 1: 0x0B, 5: long}), Code.SCHEMA)

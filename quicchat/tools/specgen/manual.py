@@ -32,6 +32,7 @@ _EXITS: Final = (
     ("4", "the server is not the one that is trusted"),
     ("5", "login"),
     ("6", "a command for one thing was refused, or a file did not get where it was to go"),
+    ("7", "conform: what was tested deviates from the specification"),
     ("130", "interrupted; 143 terminated, 129 hung up"),
     ("141", "nobody reads what is printed"),
 )

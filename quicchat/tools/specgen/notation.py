@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from quicchat.wire.registry import Pdu
@@ -18,6 +19,8 @@ def diagnostic(value: Any) -> str:
             return "null"
         case bool():
             return "true" if value else "false"
+        case float() if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
         case int() | float():
             return str(value)
         case str():

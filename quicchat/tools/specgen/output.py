@@ -6,8 +6,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from quicchat.tools import matrix
-from quicchat.tools.specgen import cddl, diagrams, manual, notation, shells, tables, vectors, words
+from quicchat.tools import hostile, matrix
+from quicchat.tools.specgen import (
+    book,
+    cddl,
+    diagrams,
+    drawing,
+    manual,
+    notation,
+    registries,
+    shells,
+    tables,
+    vectors,
+    walkthrough,
+    words,
+)
 from quicchat.wire import codec
 from quicchat.wire.machine import Machine
 from quicchat.wire.machines import CHAPTERS, Chapter, connection_machine
@@ -24,14 +37,18 @@ def generate(
     """Path below the repository -> text, of all that follows from the vocabulary."""
     machine = machine or connection_machine(chapters)
     files = {
-        "quicchat.cddl": cddl.cddl(registry),
         "pdus.md": tables.all_pdus(registry),
         "errors.md": tables.errors(),
         "limits.md": tables.limits(),
         "states.md": tables.states(machine),
         "states.mmd": diagrams.mermaid(machine),
         "states.dot": diagrams.graphviz(machine),
+        "states.svg": drawing.svg(machine),
+        "registries.md": registries.registries(registry),
+        "records.md": tables.records(),
+        "versions.md": registries.versions(registry),
         "examples.md": examples(registry),
+        "walkthrough.md": walkthrough.walkthrough(),
         "commands.md": words.commands(),
         "json.md": words.events(),
         # Where pip puts it, below the directory in which Python is installed.
@@ -48,6 +65,7 @@ def generate(
     }
     golden |= {tables.short_name(each): vectors.chapter(each, registry) for each in chapters}
     return {
+        "spec/quicchat.cddl": cddl.cddl(registry),
         **{f"spec/generated/{name}": text for name, text in files.items()},
         **{f"spec/vectors/{name}.json": text for name, text in golden.items()},
         **{f"quicchat/tools/completion/{name}": text for name, text in shells.completions().items()},
@@ -78,7 +96,16 @@ _OUTER: Final = ("version", "type", "id")
 def with_coverage(root: Path) -> dict[str, str]:
     """All files as they should be, those included that follow from other files of this repository."""
     pages = {name: words.with_block((root / name).read_text("utf-8")) for name in words.PAGES if (root / name).exists()}
-    return {**generate(), **pages, "spec/generated/coverage.md": matrix.markdown(root)}
+    vocabulary = book.book(matrix.rules(root))
+    return {
+        **generate(),
+        **pages,
+        "spec/generated/coverage.md": matrix.markdown(root),
+        "spec/generated/hostile.md": hostile.markdown(root),
+        "spec/quicchat.json": vocabulary,
+        # The kit has it with it, wherever it is installed.
+        "quicchat/tools/conform/quicchat.json": vocabulary,
+    }
 
 
 def differing(root: Path, wanted: Mapping[str, str]) -> Iterator[str]:

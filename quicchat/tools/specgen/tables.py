@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
 from typing import Final
 
 from quicchat.errors import MEANINGS, Code
@@ -12,13 +13,14 @@ from quicchat.protocol import closing, conduct
 from quicchat.protocol.limits import Limits
 from quicchat.server import downloads, feed, model, requests, transfers, uploads
 from quicchat.server.services import accounts
+from quicchat.values import dataclass
 from quicchat.wire import codec, frame
 from quicchat.wire.chapters.session import Limit
 from quicchat.wire.machine import Machine
 from quicchat.wire.machines import CONNECTION, Chapter
-from quicchat.wire.registry import REGISTRY, Pdu, Registry, Role, Spec
+from quicchat.wire.registry import RECORDS, REGISTRY, Field, Pdu, Registry, Role, Spec
 from quicchat.wire.states import State
-from quicchat.wire.types import MAX_PAIRS
+from quicchat.wire.types import MAX_PAIRS, Array, Choice, Tuple, Type, UintMap
 
 NOTICE: Final = "<!-- Generated from the code; do not edit. -->\n"
 _ANSWERED: Final = re.compile(r"answered (?:at once )?by ([A-Z_]+)")
@@ -104,6 +106,12 @@ def short_name(of: Chapter) -> str:
     return of.__name__.rpartition(".")[2]
 
 
+def records() -> str:
+    """The maps that travel as byte strings."""
+    sections = [f"## {cls.SPEC.name}\n\n{_about(cls.SPEC)}" for cls in RECORDS]
+    return "\n".join([NOTICE, "# Records: maps that travel as byte strings\n", *sections])
+
+
 def all_pdus(registry: Registry = REGISTRY) -> str:
     """All PDUs by number."""
     return "\n".join([NOTICE, "# All PDUs\n", _pdus(list(registry))])
@@ -130,7 +138,19 @@ def errors() -> str:
     return "\n".join([NOTICE, "# Error codes\n", table(head, rows)])
 
 
-def limits() -> str:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One limit; `key` and `least` of those that are negotiated, whose values are what travels."""
+
+    name: str
+    value: int
+    unit: str
+    meaning: str
+    key: int | None = None
+    least: int | None = None
+
+
+def bounds() -> tuple[list[Bound], list[Bound], list[Bound]]:
     """The limits: negotiated ones, those of each end, and those that are part of the protocol."""
     defaults, least = Limits(), Limits().agree({int(limit): 0 for limit in Limit})
     negotiated, own = [], []
@@ -138,25 +158,38 @@ def limits() -> str:
         unit, meaning = _LIMITS[field.name]
         value = getattr(defaults, field.name)
         if field.name.upper() in Limit.__members__:
-            key = Limit[field.name.upper()]
             scale = 1000 if unit == "s" else 1
-            shown = [str(int(each * scale)) for each in (value, getattr(least, field.name))]
-            negotiated.append((str(int(key)), field.name, *shown, "ms" if unit == "s" else unit, meaning))
+            values = [int(each * scale) for each in (value, getattr(least, field.name))]
+            key = int(Limit[field.name.upper()])
+            shown = "ms" if unit == "s" else unit
+            negotiated.append(Bound(field.name, values[0], shown, meaning, key, values[1]))
         else:
-            own.append((field.name, f"{value:g}", unit, meaning))
-    fixed = [(name, str(value), unit, meaning) for name, value, unit, meaning in _FIXED]
+            own.append(Bound(field.name, int(value), unit, meaning))
+    return negotiated, own, [Bound(*each) for each in _FIXED]
+
+
+def limits() -> str:
+    """The three kinds of limits, a table each."""
+    negotiated, own, fixed = bounds()
     return "\n".join(
         [
             NOTICE,
             "# Limits\n",
             "## Negotiated: keys of the `limits` maps\n",
-            table(("key", "limit", "default", "least", "unit", "of what"), negotiated),
+            table(
+                ("key", "limit", "default", "least", "unit", "of what"),
+                [(f"{one.key}", one.name, f"{one.value}", f"{one.least}", one.unit, one.meaning) for one in negotiated],
+            ),
             "## Of each end\n",
-            table(("limit", "default", "unit", "of what"), own),
+            table(("limit", "default", "unit", "of what"), _rows(own)),
             "## Fixed\n",
-            table(("limit", "value", "unit", "of what"), fixed),
+            table(("limit", "value", "unit", "of what"), _rows(fixed)),
         ]
     )
+
+
+def _rows(bounds: Iterable[Bound]) -> list[tuple[str, str, str, str]]:
+    return [(one.name, str(one.value), one.unit, one.meaning) for one in bounds]
 
 
 def states(machine: Machine[State] = CONNECTION) -> str:
@@ -194,7 +227,30 @@ def _pdus(pdus: Iterable[type[Pdu]]) -> str:
     return table(("type", "PDU", "sent by", "on", "since", "answered by", "replay-safe", "section"), rows)
 
 
+def chosen(type: Type) -> Iterator[type[IntEnum]]:
+    """The sets of values in a type, those of its items included."""
+    match type:
+        case Choice(of):
+            yield of
+        case Array(of, _) | UintMap(of, _):
+            yield from chosen(of)
+        case Tuple(of):
+            for item in of:
+                yield from chosen(item)
+
+
+def link(field: Field) -> str:
+    """Where the names of a field's values stand; empty for a field that takes others."""
+    return "".join(
+        f" ([{of.__name__}](registries.md#{of.__name__.lower()}))" for of in dict.fromkeys(chosen(field.type))
+    )
+
+
 def _section(spec: Spec) -> str:
+    return f"## {spec.name} (0x{spec.number:02x})\n\n{_about(spec)}"
+
+
+def _about(spec: Spec) -> str:
     rows = [
         (
             str(field.key),
@@ -202,9 +258,9 @@ def _section(spec: Spec) -> str:
             f"`{field.type.cddl()}`",
             "optional" if field.optional else "",
             str(max(field.since, spec.since)),
-            field.doc,
+            field.doc + link(field),
         )
         for field in spec.fields
     ]
     body = table(("key", "field", "type", "", "since", "meaning"), rows) if rows else "The body is empty.\n"
-    return f"## {spec.name} (0x{spec.number:02x})\n\n{' '.join(spec.doc.split())}\n\n{body}"
+    return f"{' '.join(spec.doc.split())}\n\n{body}"

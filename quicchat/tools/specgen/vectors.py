@@ -48,7 +48,7 @@ def framing() -> str:
     return _json(
         chapter="framing",
         lengths=[{"length": length, "hex": frame.varint(length).hex()} for length in lengths],
-        valid=[{"name": name, "hex": data.hex()} for name, data in lenient()],
+        valid=[{"name": name, "hex": data.hex(), **_shown(data)} for name, data in lenient()],
         invalid=[_of_bad(bad) for bad in malformed() if len(bad.data) <= _LONGEST],
     )
 
@@ -159,12 +159,22 @@ def _valid(name: str, pdu: Pdu, version: int) -> dict[str, Any]:
 
 
 def _invalid(name: str, data: bytes, version: int, code: Code) -> dict[str, Any]:
-    return {"name": name, "version": version, "hex": data.hex(), "code": code.name}
+    return {"name": name, "version": version, "hex": data.hex(), "code": code.name, **_shown(data)}
+
+
+def _shown(data: bytes) -> dict[str, str]:
+    """In diagnostic notation, where that gives these bytes again: it cannot tell the forms of one item apart."""
+    try:
+        item = cbor2.loads(data)
+        return {"diagnostic": notation.diagnostic(item)} if cbor2.dumps(item) == data else {}
+    except (cbor2.CBORError, TypeError, ValueError):
+        return {}
 
 
 def _of_bad(bad: Bad) -> dict[str, Any]:
     key = "stream" if bad.is_stream else "hex"
-    return {"name": bad.name, "version": VERSIONS[-1], key: bad.data.hex(), "code": bad.code.name}
+    shown = {} if bad.is_stream else _shown(bad.data)
+    return {"name": bad.name, "version": VERSIONS[-1], key: bad.data.hex(), "code": bad.code.name, **shown}
 
 
 def _json(**content: Any) -> str:
