@@ -18,13 +18,20 @@ _START = 20.0
 class ServerProcess:
     """A running `quicchat server` over one data directory; `start` and `kill` may alternate.
 
-    `within` is a command that starts another, such as `small_disk`; `module` is the program.
+    `within` is a command that starts another, such as `small_disk`; `module` is the program; `log` gets what it logs.
     """
 
     def __init__(
-        self, data: Path, *flags: str, port: int = 0, within: Sequence[str] = (), module: str = "quicchat"
+        self,
+        data: Path,
+        *flags: str,
+        port: int = 0,
+        within: Sequence[str] = (),
+        module: str = "quicchat",
+        log: Path | None = None,
     ) -> None:
         self.data = data
+        self._log = log
         self.port = port
         self._flags = flags
         self._within = within
@@ -68,7 +75,8 @@ class ServerProcess:
         else:
             raise RuntimeError(f"the server did not start (exit code {self._process.wait(_START)})")
         # Whatever it logs from now on must not fill the pipe.
-        self._drain = subprocess.Popen(["cat"], stdin=self._process.stderr, stdout=subprocess.DEVNULL)
+        with (self._log or Path(os.devnull)).open("ab") as log:
+            self._drain = subprocess.Popen(["cat"], stdin=self._process.stderr, stdout=log)
 
     def kill(self) -> None:
         """As the power cord would."""

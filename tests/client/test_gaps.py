@@ -89,7 +89,7 @@ def test_a_thousand_messages_on_a_bad_line() -> None:
 
 
 def test_a_backlog_comes_in_order_whatever_its_pages_hold() -> None:
-    """R4.10, issue item 2: more than a page, and pages cut short by their bytes: all of it once, in order."""
+    """R4.10, [8.1-3], issue item 2: more than a page, and pages cut short by their bytes: all of it once, in order."""
 
     async def scenario() -> None:
         async with world() as here:

@@ -183,6 +183,24 @@ def test_early_data_that_is_refused_is_said_again() -> None:
     play(scenario)
 
 
+def test_a_server_that_is_busy_is_not_asked_again_at_once() -> None:
+    """[3.5-7]: where early data met a server that wants to be left alone, the next attempt waits as any other."""
+
+    async def scenario() -> None:
+        counter = Counter(Network())
+        async with served(counter) as alice:
+            ears = Listener(alice)
+            await asyncio.sleep(1)
+            counter.early = Error.about(Code.OVERLOADED, fatal=True)
+            counter.lines[-1].fail(Code.OVERLOADED)
+            await ears.until(lambda: [each.state for each in ears.of(Line)].count("online") == 2)
+            states = [each.state for each in ears.of(Line)]
+            assert states == ["online", "waiting", "connecting", "waiting", "connecting", "online"]
+            assert len(counter.lines) == 3
+
+    play(scenario)
+
+
 def test_a_change_of_network_is_no_time_to_wait() -> None:
     """Issue item 5: while a client waits for its next attempt, `migrate` makes it now; else it moves the connection."""
 

@@ -38,7 +38,8 @@ AUTHORITY = Authority()
 class Place:
     """A server that can be called. What is None is not ours to touch; `iterations` are what its policy demands.
 
-    `hung_up` holds what waits for the end of each call: a QUIC connection outlives its close for a moment.
+    `hung_up` holds what waits for the end of each call: a QUIC connection outlives its close for a moment. `address`
+    is where a server listens that is on a network.
     """
 
     call: Callable[[], Awaitable[Link]]
@@ -46,6 +47,7 @@ class Place:
     store: Store | None = None
     door: Door | None = None
     network: Network | None = None
+    address: tuple[str, int] | None = None
     hung_up: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
 
@@ -77,7 +79,8 @@ async def serving(store: Store | None = None, **rules: Any) -> AsyncIterator[Pla
         store, door = await stack.enter_async_context(_open(store, **rules))
         endpoint = await listen([("127.0.0.1", 0)], AUTHORITY.issue(), door.accept)
         stack.push_async_callback(endpoint.close)
-        yield Place(call=caller(*endpoint.addresses[0], AUTHORITY.trust), store=store, door=door)
+        address = endpoint.addresses[0]
+        yield Place(call=caller(*address, AUTHORITY.trust), store=store, door=door, address=address)
 
 
 @asynccontextmanager

@@ -91,14 +91,14 @@ def test_sign_up_may_be_closed(policy: dict[str, Any], invite: str | None, admit
 
 
 def test_too_few_iterations_are_refused() -> None:
-    """[4.1-5]: fewer than the policy demands; exactly as many are enough."""
+    """[4.1-5], [4.1-8]: fewer than the policy demands, and how many that is; exactly as many are enough."""
 
     async def scenario() -> None:
         async with simulated(least_iterations=50) as place, calling(place) as peer:
             await peer.negotiate()
             answer = await peer.sign_up("alice", iterations=49)
             assert isinstance(answer, Error)
-            assert answer.code == Code.AUTH_FAILED
+            assert (answer.code, answer.detail) == (Code.AUTH_FAILED, bytes((0, 0, 0, 50)))
             assert await peer.sign_up("alice", iterations=50) == Ok()
 
     play(scenario())

@@ -93,6 +93,8 @@ def test_many_messages_at_once(house: House) -> None:
             sid = alice.open(Purpose.ROOM, room)
             assert await alice.ask(PostMany(posts=tuple(map(body, posts))), sid=sid) == Ok()
             assert [each.sid for each in alice.heard if isinstance(each.pdu, Ok)] == [sid]
+            parts = [each.envelope for each in alice.heard if each.sid == sid and not isinstance(each.pdu, Ok)]
+            assert {each.re for each in parts} == {None}
             outcomes = [
                 (3, None),
                 Code.NOT_MEMBER,

@@ -27,7 +27,7 @@ def test_a_field_takes_what_its_type_allows(cls: type[Pdu], field: Field) -> Non
 
 @pytest.mark.parametrize("cls", list(REGISTRY), ids=name)
 def test_a_broken_body_ends_the_connection(cls: type[Pdu]) -> None:
-    """W20, [2.4-1], [2.4-3], [1.2-2]: a field missing, mistyped, beyond its limit or too new is fatal SCHEMA."""
+    """W20, [2.4-1], [2.4-3], [2.5-9], [1.2-2]: fields missing, mistyped, beyond limits or too new: fatal SCHEMA."""
     check_bodies(cls)
 
 

@@ -8,7 +8,7 @@ from quicchat.errors import Code
 from quicchat.wire import codec
 from quicchat.wire.chapters.messages import History, HistoryPage, Message, Posted, Receipt, Window
 from quicchat.wire.chapters.rooms import Create, Join
-from quicchat.wire.chapters.session import Ok, Purpose
+from quicchat.wire.chapters.session import Limit, Ok, Purpose, VersionRequest, VersionResponse
 from tests.conformance.house import House, somebody
 from tests.conformance.peer import calling, entered
 from tests.conformance.talk import page, post, said, text
@@ -106,6 +106,26 @@ def test_history_gives_any_part_of_the_log(house: House) -> None:
                 (Window.LATEST, None, None, list(range(1, 11))),
             ):
                 assert await page(alice, room, window, anchor, limit) == places, (window, anchor, limit)
+
+    house.run(scenario())
+
+
+def test_a_page_is_no_longer_than_agreed(house: House) -> None:
+    """[3.1-8], [8.1-2]: what the client named, whatever it asks for later."""
+
+    async def scenario() -> None:
+        async with entered(house.place) as alice:
+            room = somebody()
+            await alice.ask(Create(room=room))
+            for number in range(5):
+                await said(alice, post(str(number), room=room))
+            async with calling(house.place) as again:
+                limits = {int(Limit.PAGE): 3}
+                again.say(VersionRequest(versions=(2,), device=again.device, limits=limits), version=1)
+                again.version = (await again.hear(VersionResponse)).version
+                await again.prove(alice.user)
+                for limit in (None, 200):
+                    assert await page(again, room, Window.LATEST, None, limit) == [4, 5, 6]
 
     house.run(scenario())
 

@@ -232,7 +232,7 @@ def test_the_recipient_is_named_for_direct_messages(house: House) -> None:
 
 
 def test_own_messages_are_acknowledged_and_not_repeated(house: House) -> None:
-    """R2.16, [6.2-4], [6.3-1], [6.3-2]: the other device hears them as everybody does; nobody else does."""
+    """R2.16, [6.2-4], [6.3-1], [6.3-2], [6.3-8]: the other device hears them as everybody does; nobody else does."""
 
     async def scenario() -> None:
         async with (
@@ -249,6 +249,7 @@ def test_own_messages_are_acknowledged_and_not_repeated(house: House) -> None:
                 await text(peer)
                 told = await text(peer)
                 assert (told.room, told.seq, told.ts, told.epoch) == (posted.room, 2, posted.ts, posted.epoch)
+                assert told.epoch is not None
                 assert (told.sender, told.device) == (alice.user, alice.device)
                 for name in ("cid", "text", "topic", "reply", "mentions", "sent", "extra"):
                     assert getattr(told, name) == getattr(pdu, name)

@@ -43,6 +43,28 @@ async def say(peer: Peer, room: str, *said: str) -> list[Posted]:
     return [answer for answer in answers if isinstance(answer, Posted)]
 
 
+def test_what_was_missed_stands_before_the_snapshot(house: House) -> None:
+    """[4.3-10], [7.3-1]: a client that has the snapshot knows what it has to fetch."""
+
+    async def scenario() -> None:
+        room, user, device = somebody(), somebody(), os.urandom(16)
+        async with entered(house.place) as other:
+            async with calling(house.place, device=device) as first:
+                token = (await first.enter(user)).token
+                await first.ask(Create(room=room))
+                await other.ask(Join(room=room))
+            await say(other, room, "one", "two")
+            async with calling(house.place, device=device) as again:
+                await again.negotiate()
+                await again.ask(resume(token, have=((room, 1, 2),)))
+                await again.barrier()
+                told = [each.pdu for each in again.heard if isinstance(each.pdu, Message | PresenceSnapshot)]
+                assert isinstance(told[-1], PresenceSnapshot)
+                assert texts(again, room) == ["one", "two"]
+
+    house.run(scenario())
+
+
 def test_a_session_goes_on_where_it_was(house: House) -> None:
     """R4.17, P4, [4.3-3], [4.3-4], [4.3-5], [4.3-6], [4.3-9], [4.3-10]: what was missed comes, and no more."""
 

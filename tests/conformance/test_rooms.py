@@ -27,13 +27,14 @@ from tests.conformance.peer import entered
 
 
 def test_a_room_is_made_once(house: House) -> None:
-    """R0.1, R2.17, [5.1-1], [5.1-2]: the maker is its only member and his JOIN its first event."""
+    """R0.1, R2.17, [5.1-1], [5.1-2], [5.10-6]: the maker is alone in it, his JOIN its first event; odd bits stay."""
 
     async def scenario() -> None:
         async with entered(house.place) as alice, entered(house.place) as bob:
             room = somebody()
-            found = await state(alice, Create(room=room, topic="toys"))
+            found = await state(alice, Create(room=room, topic="toys", policy=0x8000))
             assert (found.room, found.topic, found.head, found.members, found.unread) == (room, "toys", 1, 1, 0)
+            assert found.policy == 0x8000
             assert await events(alice, room) == [(Kind.JOIN, alice.user)]
             for peer in (alice, bob):
                 assert await peer.refused(Create(room=room)) == Code.ROOM_EXISTS

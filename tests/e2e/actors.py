@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quicchat.__main__ import client_config, server_config
+from quicchat.errors import UsageError
 from quicchat.tools.scenario.play import Play
 from quicchat.tools.scenario.script import Change, read
 from quicchat.tools.scenario.servers import ProcessServer
 from quicchat.tools.scenario.stages import Home
+from quicchat.tools.scenario.stranger import Stranger
 from quicchat.ui.paper import PROMPT
 from tests.e2e.clients import ROOT, Terminal
 
@@ -91,6 +93,9 @@ class Windows:
     def player(self, actor: str, user: str, flags: Sequence[str]) -> Window:
         at = ("-s", "127.0.0.1", "-p", str(self._server.port), "--ca", str(self._server.ca))
         return Window(self._home.path / actor, (*at, "-u", user, *flags), user, self._ui)
+
+    def stranger(self, actor: str, way: str, version: int | None) -> Stranger:
+        raise UsageError("nobody speaks in bytes on a terminal")
 
     async def close(self) -> None:
         await self._server.close()

@@ -56,6 +56,8 @@ def test_what_comes_after_a_goodbye_is_ignored() -> None:
         write(Ping(nonce=1)),
         write(Bye()),
         b"\xff\xff",
+        b"\x00\x00",
+        b"\x80\x01\x00\x01",
         write(Error.about(Code.STATE, fatal=True)),
     ):
         end = ready(Role.SERVER)

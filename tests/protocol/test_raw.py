@@ -186,3 +186,23 @@ def test_credit_travels_on_control() -> None:
     hear(end, ack)
     hear(end, ack, sid=QUERY)
     assert received(end) == [(0, ack), (QUERY, ack)]
+
+
+def test_nothing_is_carried_after_the_end() -> None:
+    """[3.3-1]: raw bytes that were announced stay where they are once the connection has failed."""
+    end = serving()
+    end.send(header(10), sid=QUERY)
+    end.fail(Code.INTERNAL, "", 0.0)
+    end.output()
+    end.raw(QUERY, bytes(10))
+    assert end.output() == []
+
+
+def test_what_follows_a_stream_that_was_given_up_is_nobodys() -> None:
+    """[2.6-5], X4: what comes in one piece behind the PDU that cost the stream is not told."""
+    end = serving()
+    end.send(header(10), sid=QUERY)
+    end.output()
+    hear(end, write(POST) + write(header(3)) + b"abc", sid=QUERY)
+    assert end.output() == given_up(QUERY, Code.STREAM_MISUSE)
+    assert end.events() == [Ended(QUERY, Code.STREAM_MISUSE)]

@@ -60,7 +60,7 @@ def test_first_run(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_is_that_of_the_ca(tmp_path: Path) -> None:
-    """Issue 2.8: what people compare is the hash that openssl shows of ca.pem, in one notation."""
+    """[11.1-5], issue 2.8: what people compare is the hash of ca.pem, last in the chain, as openssl shows it."""
     made = load_or_make(tmp_path, [], NOW)
     der = parts(made)[1].public_bytes(serialization.Encoding.DER)
     assert made.authority == "SHA256:" + hashlib.sha256(der).hexdigest()

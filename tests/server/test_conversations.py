@@ -236,7 +236,7 @@ def test_only_announcers_broadcast_where_the_operator_says_so() -> None:
 
 
 def test_the_parrot() -> None:
-    """R3.1: the built-in user echo returns the text, once for each message; ECHO comes back unchanged."""
+    """R3.1, [5.7-2]: the built-in user echo returns the text, once for each message; ECHO comes back unchanged."""
 
     async def scenario() -> None:
         async with world() as here:

@@ -272,6 +272,34 @@ def test_a_stream_that_takes_nothing_stops_nobody(monkeypatch: pytest.MonkeyPatc
     assert "after" in received[-1]
 
 
+class Counting(io.StringIO):
+    """Counts how often it is written to."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+def test_lines_that_come_together_are_written_together() -> None:
+    """P7: a server on which many come and go does not wake its writer for each of them; nothing is lost or late."""
+    stream = Counting()
+    handler = logs.set_up("text", "info", stream)
+    log = logging.getLogger("quicchat")
+    log.info("first")
+    handler.flush()
+    assert stream.writes == 1
+    for number in range(1_000):
+        log.info("many", extra={"number": number})
+    started = time.monotonic()
+    handler.close()
+    assert time.monotonic() - started < 0.5
+    lines = stream.getvalue().splitlines()
+    assert [int(line.rpartition("=")[2]) for line in lines[1:]] == list(range(1_000))
+    assert stream.writes < 100
+
+
 def test_a_stream_that_is_gone_stops_nobody() -> None:
     """U9: the reader of a log pipe may leave; no traceback, and the server goes on."""
     stream = io.StringIO()

@@ -25,7 +25,19 @@ SECRET = b"nobody is to see this"
 HOSTILE = (
     *("..", ".", "", "/", "/etc/passwd", "../secret", "../SharedFiles_secret", "../../secret", "./good", "good/"),
     *("..\\secret", "\\secret", "C:\\secret", "good\0", "\0", "../secret\0good", "%2e%2e%2fsecret", "%2e%2e", "%00"),
-    *(".hidden", "..hidden", "down/secret", "folder/secret", "x" * 256, "x" * 300, "é" * 128, "good\n", "\x7f", "\t"),
+    *(
+        ".hidden",
+        "..hidden",
+        "down/secret",
+        "folder/secret",
+        "x" * 256,
+        "x" * 300,
+        "é" * 128,
+        "good\n",
+        "\x7f",
+        "\t",
+        "a\x85b",
+    ),
     *("\x1b[2J", "//good", "folder/..", "folder/../good"),
 )
 

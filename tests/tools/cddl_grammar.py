@@ -1,7 +1,7 @@
 """A reader of the CDDL (RFC 8610) that specgen writes, and a judge of items by it; it knows nothing of the registry.
 
-It knows the part of CDDL that is used: choices, ranges, literals, .size, .regexp and .and, arrays, maps, named groups,
-occurrences, and `&( )`. What it does not know it refuses.
+It knows the part of CDDL that is used: choices, ranges, literals, .size, .ge, .regexp and .and, arrays, maps, named
+groups, occurrences, and `&( )`. What it does not know it refuses.
 """
 
 from __future__ import annotations
@@ -151,8 +151,12 @@ class _Reader:
             return base
         control = self.take("control")
         if control == ".regexp":
-            pattern = re.sub(r"\\(.)", r"\1", self.take("string")[1:-1])
+            quoted = re.sub(r"\\(.)", r"\1", self.take("string")[1:-1])
+            pattern = quoted.replace(r"\p{Cc}", r"\x00-\x1f\x7f-\x9f")
             return lambda item: base(item) and re.fullmatch(pattern, str(item)) is not None
+        if control == ".ge":
+            least = int(self.take("number"))
+            return lambda item: base(item) and int(item) >= least  # type: ignore[call-overload]
         if control == ".size":
             fits = self._one()
             return lambda item: base(item) and fits(len(item.encode() if isinstance(item, str) else item))  # type: ignore[arg-type]

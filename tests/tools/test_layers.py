@@ -36,6 +36,7 @@ SERVER_LAYERS = [
     ["model"],
 ]
 PURE = ["wire", "protocol", "server.services", "server.model", "server.rules", "client.state"]
+SHARED_BY_NONE = ["ui", "server", "client", "transport", "sqlite", "protocol", "wire", "config", "errors"]
 IMPURE = ["aioquic", "asyncio", "os", "pathlib", "random", "secrets"]
 IMPURE += ["socket", "sqlite3", "ssl", "threading", "time"]
 
@@ -103,6 +104,7 @@ def test_every_contract_is_planted_against() -> None:
         "adapters",
         "pure",
         "aioquic",
+        "conform",
         "textual",
         "openpgp",
         "session",
@@ -183,6 +185,35 @@ def test_transport_may_import_aioquic(copy: Copy) -> None:
     """Design §5: transport is the only place that imports aioquic, wherever in it."""
     copy.plant("transport", "aioquic")
     assert copy.lint("aioquic")[0] == 0
+
+
+@pytest.mark.parametrize("importer", ["tools.conform", "tools.conform.talk", "tools.conform.cases", "tools.parsers"])
+def test_one_module_of_the_kit_knows_aioquic(copy: Copy, importer: str) -> None:
+    """Issue 7, item 2: `quic` is the exception, and no other module of the kit or beside it."""
+    name = copy.plant(importer, "aioquic.quic.connection")
+    copy.plant("tools.conform.quic", "aioquic.quic.packet")
+    code, report = copy.lint("aioquic")
+    assert code == 1
+    assert f"{name} -> aioquic " in report
+    assert "quicchat.tools.conform.quic -> aioquic" not in report
+
+
+def test_the_kit_shares_no_code_with_what_it_judges(copy: Copy) -> None:
+    """Issue 7, item 2: neither codec, nor connection, nor errors and settings, of client or server."""
+    for importer in ("tools.conform", "tools.conform.quic", "tools.conform.cases"):
+        copy.plant(importer, *(f"quicchat.{name}" for name in SHARED_BY_NONE))
+    code, report = copy.lint("conform")
+    assert code == 1
+    pairs = [refused("quicchat", "tools.conform", name) for name in SHARED_BY_NONE]
+    assert [pair for pair in pairs if pair not in report] == []
+
+
+def test_the_kit_shares_no_code_by_a_detour(copy: Copy) -> None:
+    """Issue 7, item 2: nor through a module of the tools that may import what the kit may not."""
+    copy.plant("tools.conform.book", "quicchat.tools.matrix", "quicchat.tools.specgen.tables")
+    code, report = copy.lint("conform")
+    assert code == 1
+    assert refused("quicchat", "tools.conform", "wire") in report
 
 
 @pytest.mark.parametrize("importer", ["client", "ui.front", "ui.plain", "ui.main"])

@@ -86,6 +86,8 @@ def test_quotes_are_read(tmp_path: Path) -> None:
         ("**[3.2-1]** ", "", "no id before 'A client MUST NOT shout.'"),
         ("**[3.2-1]** ", "", "[3.2-1] is quoted by tests/a/test_b.py::TestClient::test_shout, but is no rule"),
         ("It MAY sing", "It sings", "[3.1-3] says neither"),
+        ("**[3.1-3]** ", "", "no id before '- It MAY sing.'"),
+        ("**[3.1-3]** It MAY", "It is RECOMMENDED to", "no id before '- It is RECOMMENDED to sing.'"),
     ],
 )
 def test_faults_are_found(tmp_path: Path, old: str, new: str, fault: str) -> None:

@@ -50,6 +50,7 @@ CONNECTION: dict[str, type] = {
     "_pacing_at": type(None),
     "_ping_pending": list,
     "_probe_pending": bool,
+    "_quic_logger": type(None),
     "_peer_cid": QuicConnectionId,
     "_remote_max_data": int,
     "_remote_max_data_used": int,

@@ -11,6 +11,7 @@ from quicchat.client.events import Sent as Reach
 from quicchat.client.files.api import Listed
 from quicchat.client.seal import Seal, opened
 from quicchat.client.state import Person, State
+from quicchat.client.traces import Step, Trace
 from quicchat.errors import Code
 from quicchat.ui.commands import COMMANDS
 from quicchat.ui.identities import Approvals, Device, Keyed, Numbers, Recovery
@@ -227,6 +228,7 @@ def _brought(text: str) -> list[object]:
         Found(text, [heard(text, "r1")]),
         Unread([("r1", 3, 1)]),
         Receipts("r1", [("bob", 3, 2, STORED)], 5),
+        *(_trace(text, seq) for seq in (5, None)),
         Devices([(7, b"d" * 16, text, text, STORED, True), (0, b"e" * 16, "", "", STORED, False)]),
         Devices([(7, b"d" * 16, text, text, STORED, True)], _keyed(text)),
         Files("r1", [listed(text), listed(text, sender="", seq=0, file=None, modified=0)]),
@@ -295,3 +297,15 @@ NASTY = {
     "fillers": "\u3164\u115f\u1160\uffa0\u034f",
     "piles": "Z" + "\u0335\u0322\u0489" * 40,
 }
+
+
+def _trace(text: str, seq: int | None) -> Trace:
+    steps = (
+        Step("typed", STORED),
+        Step("held", STORED, note=text),
+        Step("sent", STORED, connection=2),
+        Step("sent", STORED, connection=3, stream=4),
+        Step("delivered", STORED, "server", by=text),
+        Step("read", None, "server", count=3),
+    )
+    return Trace(room="r1", seq=seq, cid=b"c" * 16, sender=text, own=True, sent=2, steps=steps)

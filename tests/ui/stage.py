@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quicchat.client.api import Chat
+from quicchat.client.chance import Surroundings
 from quicchat.client.connect import Trusting
 from quicchat.client.login import Identity
 from quicchat.client.memory import Memory, PlainMemory
@@ -124,6 +125,7 @@ def meeting(worlds: Sequence[World]) -> Callable[..., Awaitable[Chat]]:
         reconnect: bool,
         memory: Memory,
         trusting: Trusting,
+        surroundings: Surroundings,
     ) -> Chat:
         kept, again = await memory.load(), dial if reconnect else None
         chat = Chat(await dial(False), versions=versions, device=device, memory=memory, kept=kept, dial=again)

@@ -8,6 +8,7 @@ from typing import Any
 from quicchat.client.api import Chat
 from quicchat.client.events import Progress
 from quicchat.client.events import Sent as Reach
+from quicchat.client.traces import Trace
 from quicchat.errors import Code
 from quicchat.ui.desk import Desk
 from quicchat.ui.outcomes import Devices, Done, Found, Here, Past, Quit, Receipts, Sent, Shown, Status, Unread
@@ -58,6 +59,28 @@ def test_what_was_said_is_corrected_taken_back_answered_and_pinned() -> None:
             ]
             assert found[-4].mentions == ("bob",)
             assert await denied(desk_of(bob, room="r1"), f"/edit #{seq} hacked") is Code.FORBIDDEN
+
+    play(scenario)
+
+
+def test_the_way_of_a_message() -> None:
+    """[12.18-3]: /trace takes messages as other commands do, and without a place the last one of anybody."""
+
+    async def scenario() -> None:
+        async with world() as here:
+            alice, bob = await here.enter("alice"), await here.enter("bob")
+            desk, other = desk_of(alice), desk_of(bob)
+            said: Sent = await do(desk, "hello")
+            by_place, last = await do(desk, f"/trace #{said.posted.seq}"), await do(desk, "/trace")
+            assert isinstance(by_place, Trace)
+            assert by_place == last
+            assert by_place.own
+            await heard(bob)
+            assert not (await do(other, "/trace")).own
+            assert await denied(desk, "/trace #999") is Code.NO_SUCH_MESSAGE
+            await alice.close()
+            # What is known here is told without a connection.
+            assert (await do(desk, f"/trace {said.posted.seq}")).seq == said.posted.seq
 
     play(scenario)
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from quicchat.wire.chapters import accounts, messages, presence, rooms, session
+from quicchat.wire.codec import decode_body, encode_body
 from quicchat.wire.machines import CHAPTERS
 from quicchat.wire.registry import (
     BOTH,
     CLIENT,
     FIRST_EXTENSION_KEY,
     LAST_CORE_TYPE,
+    RECORDS,
     REGISTRY,
     SERVER,
     VERSIONS,
@@ -24,8 +26,9 @@ from quicchat.wire.registry import (
     Via,
     key,
     pdu,
+    record,
 )
-from quicchat.wire.types import Bool, Uint
+from quicchat.wire.types import Bool, Text, Uint
 from tests.strategies import ALL, name_of
 
 by_class = pytest.mark.parametrize("cls", ALL, ids=name_of)
@@ -241,3 +244,16 @@ def test_every_pdu_is_in_a_chapter_of_the_machine() -> None:
     """design §2.2: no chapter is left out when the automaton is put together."""
     homes = {cls.__module__ for cls in ALL}
     assert homes == {chapter.__name__ for chapter in CHAPTERS}
+
+
+def test_a_record_that_never_leaves_the_device() -> None:
+    """A record without a section is packed like any other, and stands in no table."""
+
+    @record("note", section="")
+    class Note(Pdu):
+        """For this test."""
+
+        text: str = key(1, Text(9), "anything")
+
+    assert Note not in RECORDS
+    assert decode_body(Note, encode_body(Note(text="x"), version=2), version=2) == Note(text="x")
