@@ -49,15 +49,17 @@ def test_lost_packets(tmp_path: Path, mode: Mode, loss: float) -> None:
             await transfer.finished()
             ledger = alice.ledger
             assert got(transfer) == SMALL
-            assert (line.lost > 0) is (loss > 0)
+            assert line.lost == 0 or loss
+            # Of the few large packets one in a hundred may be none.
+            assert line.lost > 0 or loss < 0.05
             if mode is Mode.RELIABLE:
                 assert ledger.down.raw == len(SMALL)
                 assert ledger.pieces == 0
             else:
                 assert transfer.pieces == PIECES
                 assert transfer.missing == 0
-                # Lost are about as many as the line loses, in bursts; those and no others come on a stream.
-                assert transfer.lost <= PIECES * (3 * loss + 0.02)
+                # Lost are about as many as the line loses, up to 16 in a packet; those and no others come on a stream.
+                assert transfer.lost <= 16 * line.lost + PIECES * 0.02
                 assert transfer.lost > 0 or loss < 0.05
                 assert ledger.down.raw <= transfer.lost * PIECE
                 assert ledger.pieces == PIECES - transfer.lost
