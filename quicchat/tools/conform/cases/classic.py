@@ -50,7 +50,7 @@ async def missed(bench: Bench) -> None:
     ]
     again = await bench.again(away, 1, device=away.device)
     for ack in acks:
-        await again.until(lambda ack=ack: of({ack["cid"]}, again) or None, "what was missed")  # type: ignore[misc]
+        await again.until(lambda ack=ack: of({ack["cid"]}, again) or None, "what was missed")  # type: ignore[misc]  # the default binds it now
     direct = [each["text"] for each in of({acks[0]["cid"], acks[2]["cid"]}, again)]
     same(direct, ["0", "2"], "the direct messages, in order")
     for each in of({ack["cid"] for ack in acks}, again):
@@ -85,7 +85,7 @@ async def in_words(bench: Bench) -> None:
     ack = await chat.post(one, "a text", user=old.user)
     for kind in ("EDIT", "REACT", "PIN", "RETRACT"):
         place = await about(one, kind, ack["room"], ack["seq"])
-        told = await old.hear("MSG", lambda each, place=place: (each["room"], each["seq"]) == (ack["room"], place))  # type: ignore[misc]
+        told = await old.hear("MSG", lambda each, place=place: (each["room"], each["seq"]) == (ack["room"], place))  # type: ignore[misc]  # the default binds it now
         plain(told.pdu)
         check(f"#{ack['seq']}" in (told["text"] or ""), f"a {kind} is told as {told['text']!r}, without the place")
 
@@ -116,7 +116,7 @@ async def proved(bench: Bench) -> None:
     ack = await chat.post(one, "a text", user=away.user)
     for answers in (False, True):
         again = await bench.again(away, 1, device=away.device)
-        await again.until(lambda: of({ack["cid"]}, again) or None, "what was not proved to have arrived")  # noqa: B023
+        await again.until(lambda: of({ack["cid"]}, again) or None, "what was not proved to have arrived")  # noqa: B023 - awaited within the round
         if answers:
             await answered(again, of({ack["cid"]}, again)[0])
             await again.barrier()

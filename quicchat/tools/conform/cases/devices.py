@@ -78,7 +78,7 @@ async def of_two(bench: Bench) -> None:
     talks = [await bench.negotiated(device=first.device) for _ in range(2)]
     for talk in talks:
         talk.say("RESUME", id=talk.next_id(), token=first.token, have=[], outstanding=[])
-    await asyncio.gather(*(talk.ear.quietly(lambda talk=talk: _decided(talk), 5.0) for talk in talks))  # type: ignore[misc]
+    await asyncio.gather(*(talk.ear.quietly(lambda talk=talk: _decided(talk), 5.0) for talk in talks))  # type: ignore[misc]  # the default binds it now
     same(sorted(bool(talk.all("PRESENCE_SNAPSHOT")) for talk in talks), [False, True], "who of two was admitted")
     for talk in talks:
         if talk.all("PRESENCE_SNAPSHOT"):

@@ -77,7 +77,7 @@ async def more_than_held(bench: Bench) -> None:
         talk.say("MSG_SEND", id=number, room=room, cid=cid(), text="x" * 30_000)
     for number in numbers:
         found = await talk.ear.until(
-            lambda number=number: talk.ear.find(lambda each: bool(each.pdu.re == number)),  # type: ignore[misc]
+            lambda number=number: talk.ear.find(lambda each: bool(each.pdu.re == number)),  # type: ignore[misc]  # the default binds it now
             f"an answer to {number}",
             patience=60,
         )
@@ -161,7 +161,7 @@ async def connections(bench: Bench) -> None:
             closed += 1
             continue
         talk.say("VERSION_REQUEST", version=1, versions=[1], device=talk.device)
-        await talk.ear.quietly(lambda talk=talk: talk.all("VERSION_RESPONSE") or None, 5)  # type: ignore[misc]
+        await talk.ear.quietly(lambda talk=talk: talk.all("VERSION_RESPONSE") or None, 5)  # type: ignore[misc]  # the default binds it now
         if talk.line.closed is not None:
             if book().code(talk.line.closed.code) != "RATE_LIMITED":
                 raise WrongCode(f"a connection was closed with {talk.ear.end()}")
@@ -197,7 +197,7 @@ async def held(bench: Bench) -> None:
     check(not came, f"{annotated(came[0].pdu.data)} came to who wants no messages" if came else "")
     await bob.done("PRESENCE_SET", show=1, hold=False)
     for name, head in ((room, seq), (direct["room"], direct["seq"])):
-        found = await bob.hear("ROOM_HEAD", lambda each, name=name: bool(each["room"] == name))  # type: ignore[misc]
+        found = await bob.hear("ROOM_HEAD", lambda each, name=name: bool(each["room"] == name))  # type: ignore[misc]  # the default binds it now
         check(found["head"] == head, f"ROOM_HEAD of {name} says {found['head']}, not {head}")
     await bob.barrier()
     check(not any(each["room"] == quiet for each in bob.all("ROOM_HEAD")), "a room was told of that held nothing back")
@@ -241,7 +241,7 @@ async def unread(bench: Bench) -> None:
         # What QUIC was kept from saying has to be said in a packet of ours.
         talk.say("PONG", nonce=number)
         found = await talk.ear.until(
-            lambda number=number: talk.ear.find(lambda each: bool(each.pdu.re == number)),  # type: ignore[misc]
+            lambda number=number: talk.ear.find(lambda each: bool(each.pdu.re == number)),  # type: ignore[misc]  # the default binds it now
             f"an answer to {number}",
             patience=30,
         )

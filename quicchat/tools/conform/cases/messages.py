@@ -187,7 +187,7 @@ async def two_senders(bench: Bench) -> None:
     for talk, others in zip(talks, (asked[1], asked[0]), strict=True):
         wanted = {place for place, cid in places.items() if cid in {cid for _, cid in others}}
         last = max(wanted)
-        await talk.hear("MSG", lambda each, last=last: (each["room"], each["seq"]) == (room, last))  # type: ignore[misc]
+        await talk.hear("MSG", lambda each, last=last: (each["room"], each["seq"]) == (room, last))  # type: ignore[misc]  # the default binds it now
         told = [each for each in chat.heard(talk, room) if each["seq"] > 2]
         same({each["seq"] for each in told} | {last}, wanted, "the places that are told")
         check(all(places[each["seq"]] == each["cid"] for each in told), "somebody was told another place")

@@ -77,7 +77,7 @@ async def holding(bench: Bench) -> None:
     await one.done("PRESENCE_SET", show=SHOW["ONLINE"], hold=False)
     await shown(watcher, one.user, "ONLINE")
     for name, head in ((room, 3), (ack["room"], 1)):
-        found = await one.hear("ROOM_HEAD", lambda each, name=name: bool(each["room"] == name))  # type: ignore[misc]
+        found = await one.hear("ROOM_HEAD", lambda each, name=name: bool(each["room"] == name))  # type: ignore[misc]  # the default binds it now
         same(found["head"], head, "the head of a room in which something was left out")
     await chat.told(one, await chat.post(watcher, room=room))
 

@@ -125,7 +125,7 @@ async def credit(bench: Bench) -> None:
             # Credit is never taken back, and one download's is not another's.
             talk.say("FILE_ACK", credit=10, handle=7)
             talk.say("FILE_ACK", credit=1 << 30, handle=8)
-        await talk.until(lambda came=came: len(talk.raw.get(sid, b"")) >= came or None, f"{came} bytes")  # type: ignore[misc]
+        await talk.until(lambda came=came: len(talk.raw.get(sid, b"")) >= came or None, f"{came} bytes")  # type: ignore[misc]  # the default binds it now
         await talk.barrier()
         same(len(talk.raw[sid]), came, "how much came")
     talk.say("FILE_ACK", credit=1 << 30, handle=7)
@@ -333,7 +333,7 @@ async def told_once(bench: Bench) -> None:
         size = min(given - spent, parcel.size - sent)
         if size <= 0:
             count = len(acks())
-            await talk.until(lambda count=count: len(acks()) > count or None, "more credit")  # type: ignore[misc]
+            await talk.until(lambda count=count: len(acks()) > count or None, "more credit")  # type: ignore[misc]  # the default binds it now
             continue
         talk.line.say(sid, parcel.data[sent : sent + size])
         sent, spent = sent + size, spent + size

@@ -151,7 +151,7 @@ async def long_lengths(stage: Stage) -> None:
     host = await stage.ready()
     for width in (2, 4, 8):
         host.say_bytes(frame(write("PING", {"nonce": width}, version=host.version), width=width))
-        await host.hear("PONG", lambda each, width=width: bool(each["nonce"] == width))  # type: ignore[misc]
+        await host.hear("PONG", lambda each, width=width: bool(each["nonce"] == width))  # type: ignore[misc]  # the default binds it now
 
 
 @client("2.1-3", "a-frame-of-exactly-the-limit", since=2)

@@ -117,7 +117,7 @@ async def refusals(stage: Stage) -> None:
         stage.say(name)
         times = 2 if name in book().temporary else 1
         try:
-            await host.until(lambda name=name, times=times: len(sent.get(name, ())) >= times or None, f"{name} again")  # type: ignore[misc]
+            await host.until(lambda name=name, times=times: len(sent.get(name, ())) >= times or None, f"{name} again")  # type: ignore[misc]  # the default binds it now
         except Failed as failed:
             raise Failed(f"{failed} ({times} time{'s' * (times > 1)} expected)") from failed
         await host.barrier()

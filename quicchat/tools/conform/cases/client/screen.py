@@ -76,7 +76,7 @@ async def errors(stage: Stage) -> None:
     host = await stage.ready(MSG_SEND=refuse)
     for number, name in enumerate(DANGEROUS):
         stage.say(f"say {name}")
-        await host.until(lambda number=number: len(refused) > number or None, "MSG_SEND")  # type: ignore[misc]
+        await host.until(lambda number=number: len(refused) > number or None, "MSG_SEND")  # type: ignore[misc]  # the default binds it now
         host.say("ERROR", code=book().codes["INTERNAL"], text=DANGEROUS[name])
     await _spared(stage, host)
 
