@@ -224,4 +224,4 @@ async def _state(store: Store, seen: set[tuple[User, Device]]) -> list[Any]:
 
 #: P2, P3, P4, R1.6: after any calls, alone or at once, and after reopening, the same answers and refusals.
 TestTwins = Twins.TestCase
-TestTwins.settings = settings(stateful_step_count=12)
+TestTwins.settings = settings(stateful_step_count=20)
